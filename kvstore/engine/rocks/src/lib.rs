@@ -1,0 +1,1 @@
+//! The RocksDB engine. The only crate that names rocksdb.

@@ -1,0 +1,1 @@
+//! An ordered key-value engine with atomic batches, snapshots and checkpoints.

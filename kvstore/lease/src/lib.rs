@@ -1,0 +1,1 @@
+//! The lease state machine: expiry, renewal and checkpoints, with time passed in.

@@ -1,0 +1,1 @@
+//! Revisions, ranges, transactions, compaction and hashing over an engine.

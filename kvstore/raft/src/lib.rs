@@ -1,0 +1,1 @@
+//! The openraft glue: types, log store, state machine, peer network, membership.

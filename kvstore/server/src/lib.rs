@@ -1,0 +1,1 @@
+//! The etcd-compatible server: gRPC services, HTTP side, flags and TLS.

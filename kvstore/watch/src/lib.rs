@@ -1,0 +1,1 @@
+//! The watcher index, fan-out and catch-up.
