@@ -9,16 +9,16 @@ pub struct Member {
     #[prost(string, tag = "2")]
     pub name: String,
     #[prost(string, repeated, tag = "3")]
-    pub peer_ur_ls: Vec<String>,
+    pub peer_urls: Vec<String>,
     #[prost(string, repeated, tag = "4")]
-    pub client_ur_ls: Vec<String>,
+    pub client_urls: Vec<String>,
     #[prost(bool, tag = "5")]
     pub is_learner: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MemberAddRequest {
     #[prost(string, repeated, tag = "1")]
-    pub peer_ur_ls: Vec<String>,
+    pub peer_urls: Vec<String>,
     #[prost(bool, tag = "2")]
     pub is_learner: bool,
 }
@@ -48,7 +48,7 @@ pub struct MemberUpdateRequest {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     #[prost(string, repeated, tag = "2")]
-    pub peer_ur_ls: Vec<String>,
+    pub peer_urls: Vec<String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MemberUpdateResponse {
