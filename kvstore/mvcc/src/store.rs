@@ -1,0 +1,140 @@
+//! The store: an engine, where it stands, and who may write.
+
+use crate::{Apply, MvccError, Reader, keys};
+use bytes::Bytes;
+use mainstay_engine::{Batch, Cf, Engine, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+const FORMAT: u8 = 1;
+
+/// The multi-version store on an engine. Its owner is the single writer; [`Reader`]s work beside it from
+/// any thread, without locks held against it.
+#[derive(Debug)]
+pub struct Mvcc<E> {
+    pub(crate) shared: Arc<Shared<E>>,
+    pub(crate) position: Position,
+}
+
+/// Where the store stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// The revision of the last writing request; 1 for an empty store.
+    pub revision: i64,
+    /// The revision of the last compaction; -1 before the first.
+    pub compacted: i64,
+}
+
+/// What writer and readers share.
+#[derive(Debug)]
+pub(crate) struct Shared<E> {
+    pub engine: Arc<E>,
+    revision: AtomicI64,
+    /// Set before the engine may drop history up to it. A reader of the past that finds it beyond its
+    /// revision afterwards may have missed records.
+    compacted: AtomicI64,
+}
+
+impl Position {
+    pub(crate) const EMPTY: Self = Self {
+        revision: 1,
+        compacted: -1,
+    };
+
+    /// Reads the position of a consistent view.
+    pub(crate) fn read<R: Read + ?Sized>(read: &R) -> Result<Self, MvccError> {
+        read.get(Cf::Meta, keys::META_REVISION)?
+            .map_or(Ok(Self::EMPTY), |stored| Self::decode(&stored))
+    }
+
+    pub(crate) fn write(self, batch: &mut Batch) {
+        let [revision, compacted] = [self.revision, self.compacted].map(i64::to_be_bytes);
+        batch.put_parts(
+            Cf::Meta,
+            &[keys::META_REVISION],
+            &[&[FORMAT], &revision, &compacted],
+        );
+    }
+
+    fn decode(stored: &Bytes) -> Result<Self, MvccError> {
+        let damaged = || MvccError::Corrupt("revision of the store".into());
+        let stored: &[u8; 17] = stored[..].try_into().map_err(|_| damaged())?;
+        let int = |at: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&stored[at..at + 8]);
+            i64::from_be_bytes(bytes)
+        };
+        let position = Self {
+            revision: int(1),
+            compacted: int(9),
+        };
+        let plausible = stored[0] == FORMAT
+            && position.revision >= 1
+            && position.compacted <= position.revision;
+        if plausible {
+            Ok(position)
+        } else {
+            Err(damaged())
+        }
+    }
+}
+
+impl<E: Engine> Shared<E> {
+    /// Announces a committed position, then lets the engine drop what the compaction allows.
+    pub(crate) fn publish(&self, position: Position) {
+        let before = self.compacted.swap(position.compacted, Ordering::SeqCst);
+        self.revision.store(position.revision, Ordering::SeqCst);
+        if position.compacted > before {
+            self.engine.set_compacted(position.compacted);
+        }
+    }
+
+    pub(crate) fn revision(&self) -> i64 {
+        self.revision.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn compacted(&self) -> i64 {
+        self.compacted.load(Ordering::SeqCst)
+    }
+}
+
+impl<E: Engine> Mvcc<E> {
+    /// Opens the store that lies in `engine`; an empty engine is a store at revision 1.
+    pub fn open(engine: Arc<E>) -> Result<Self, MvccError> {
+        let position = Position::read(&*engine)?;
+        let shared = Shared {
+            engine,
+            revision: AtomicI64::new(Position::EMPTY.revision),
+            compacted: AtomicI64::new(Position::EMPTY.compacted),
+        };
+        shared.publish(position);
+        Ok(Self {
+            shared: Arc::new(shared),
+            position,
+        })
+    }
+
+    /// A reader for any thread.
+    pub fn reader(&self) -> Reader<E> {
+        Reader::new(Arc::clone(&self.shared))
+    }
+
+    /// Starts a batch of requests. Nothing happens unless it is committed.
+    pub fn begin(&mut self) -> Apply<'_, E> {
+        Apply::new(self)
+    }
+
+    /// The revision of the last committed writing request; 1 for an empty store.
+    pub fn revision(&self) -> i64 {
+        self.position.revision
+    }
+
+    /// The revision of the last committed compaction; -1 before the first.
+    pub fn compacted(&self) -> i64 {
+        self.position.compacted
+    }
+
+    pub fn engine(&self) -> &Arc<E> {
+        &self.shared.engine
+    }
+}
