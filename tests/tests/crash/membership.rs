@@ -314,6 +314,18 @@ async fn impossible_additions_are_refused() {
 async fn a_wiped_member_cannot_start_a_second_cluster() {
     let mut cluster = Cluster::start(3).await;
     cluster.raw(0).set("k", "v").await.unwrap();
+    wait_until(
+        "all members have published their URLs",
+        CONVERGE_DEADLINE,
+        async || {
+            let members = cluster.member_list(0).await;
+            members
+                .iter()
+                .all(|member| !member.client_urls.is_empty())
+                .then_some(())
+        },
+    )
+    .await;
     cluster.kill(2);
     cluster.wipe(2);
     // Its flags still say "new": it must find out that it has been a member before.
