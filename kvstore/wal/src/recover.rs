@@ -1,0 +1,545 @@
+//! Opening: what is there, what it is worth, and leaving it fit to be written to.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+
+use crate::entry::LogId;
+use crate::error::WalError;
+use crate::places::Place;
+use crate::record::{Checkpoint, SEGMENT_HEAD_BYTES_MAX, SegmentHead, Traces, salt, seal, traces};
+use crate::replay::{Replay, Segment, replay};
+use crate::segments::{Name, NextSegment, Storage, zero};
+use crate::verdict::{Damage, DamageKind, Recovered, Verdict};
+use crate::view::View;
+use crate::witness::{Found, Known, Witness, look};
+use crate::writer::Current;
+
+/// Everything the running log starts from.
+pub(crate) struct Opened {
+    pub(crate) wal_id: u64,
+    pub(crate) view: View,
+    pub(crate) state: Checkpoint,
+    pub(crate) current: Current,
+    pub(crate) next_batch: u64,
+    pub(crate) witness: Witness,
+    pub(crate) free: Vec<u64>,
+    pub(crate) next: Option<NextSegment>,
+    pub(crate) retired: Vec<Place>,
+    pub(crate) recovered: Recovered,
+}
+
+/// Opens the log in `storage.dir` with its witness at `witness_path`.
+pub(crate) fn open(
+    storage: &Storage,
+    witness_path: &Path,
+    tail_bytes: usize,
+) -> Result<Opened, WalError> {
+    let opening = |error| WalError::io("opening the log", &storage.dir, error);
+    let found = look(&*storage.disk, witness_path).map_err(opening)?;
+    let mut recovery = Recovery::look(storage, found, tail_bytes).map_err(opening)?;
+    recovery.judge().map_err(opening)?;
+    recovery.settle(witness_path).map_err(opening)
+}
+
+/// One recovery in progress.
+struct Recovery<'a> {
+    storage: &'a Storage,
+    tail_bytes: usize,
+    found: Found,
+    segments: Vec<Segment>,
+    free: Vec<u64>,
+    /// The log proper: sequence numbers of its segments and what they hold. `None`: nothing usable.
+    log: Option<(Vec<u64>, Replay)>,
+    damage: Option<Damage>,
+    /// Highest batch of which there is any trace.
+    max_batch: u64,
+    dropped_bytes: u64,
+    next: Option<NextSegment>,
+}
+
+impl<'a> Recovery<'a> {
+    fn look(storage: &'a Storage, found: Found, tail_bytes: usize) -> io::Result<Self> {
+        let (mut seqs, mut free) = (Vec::new(), Vec::new());
+        for name in storage.disk.list(&storage.dir)? {
+            match Name::parse(&name) {
+                Name::Segment(seq) => seqs.push(seq),
+                Name::Free(seq) => free.push(seq),
+                Name::Temporary => storage.unlink_if_present(&storage.dir.join(name))?,
+                Name::Foreign => {}
+            }
+        }
+        seqs.sort_unstable();
+        free.sort_unstable();
+        let load = |seq: &u64| load(storage, *seq);
+        let segments = seqs.iter().map(load).collect::<io::Result<_>>()?;
+        Ok(Self {
+            storage,
+            tail_bytes,
+            found,
+            segments,
+            free,
+            log: None,
+            damage: None,
+            max_batch: 0,
+            dropped_bytes: 0,
+            next: None,
+        })
+    }
+
+    fn known(&self) -> Option<&Known> {
+        match &self.found {
+            Found::Known { known, .. } => Some(known),
+            Found::Absent | Found::Unreadable => None,
+        }
+    }
+
+    /// Finds the log among the segments and whether it is whole.
+    fn judge(&mut self) -> io::Result<()> {
+        self.find_log()?;
+        if self.log.is_none() {
+            return self.judge_nothing();
+        }
+        if self.damage.is_none() {
+            self.judge_end()?;
+        }
+        if self.damage.is_some() {
+            self.keep_up_to_damage()?;
+        }
+        Ok(())
+    }
+
+    /// Replays the newest chain of segments whose beginning is not missing.
+    fn find_log(&mut self) -> io::Result<()> {
+        let mut below = u64::MAX;
+        while let Some(chain) = self.chain(below) {
+            let first = chain[0].seq;
+            let replayed = replay(&chain, self.tail_bytes, self.damage.is_some())?;
+            if replayed.lacks_prefix() {
+                let missing = chain[0].head.as_ref().map_or(0, |(head, _)| head.prev_seq);
+                let place = (missing, 0);
+                self.damage = Some(damage(DamageKind::SegmentMissing, place, &replayed));
+                below = first;
+                continue;
+            }
+            if replayed.end == 0 && chain.len() > 1 {
+                // The batch that began the newest segment is incomplete: as if it never began.
+                below = chain[chain.len() - 1].seq;
+                continue;
+            }
+            let seqs = chain[..=replayed.last_segment]
+                .iter()
+                .map(|s| s.seq)
+                .collect();
+            if replayed.end == 0 || replayed.broken {
+                let place = (chain[replayed.last_segment].seq, replayed.end);
+                self.damage = Some(damage(DamageKind::Record, place, &replayed));
+            }
+            self.log = Some((seqs, replayed));
+            break;
+        }
+        Ok(())
+    }
+
+    /// The newest segment below `below` that has a header, with its predecessors, oldest first.
+    fn chain(&self, below: u64) -> Option<Vec<&Segment>> {
+        let headed = |segment: &&Segment| segment.head.is_some();
+        let mut top = self
+            .segments
+            .iter()
+            .rev()
+            .filter(headed)
+            .find(|s| s.seq < below);
+        let mut chain = Vec::new();
+        while let Some(segment) = top {
+            chain.push(segment);
+            let prev = segment.head.as_ref().map_or(0, |(head, _)| head.prev_seq);
+            let older = |s: &&Segment| s.seq == prev && prev < segment.seq;
+            top = self.segments.iter().filter(headed).find(older);
+        }
+        chain.reverse();
+        (!chain.is_empty()).then_some(chain)
+    }
+
+    /// No segment has a valid header: a log that was never completed, or one that is lost.
+    fn judge_nothing(&mut self) -> io::Result<()> {
+        let kind = match (&self.found, self.segments.as_slice()) {
+            (Found::Absent, []) => return Ok(()),
+            (_, []) => DamageKind::LogMissing,
+            // The witness is created after the first header is durable.
+            (Found::Absent, [only]) if only.seq == 1 => {
+                let bytes = only.read(only.bytes)?;
+                match bytes.get(SEGMENT_HEAD_BYTES_MAX..) {
+                    Some(rest) if rest.iter().any(|byte| *byte != 0) => DamageKind::Header,
+                    _ => return Ok(()),
+                }
+            }
+            _ => DamageKind::Header,
+        };
+        let purged = self.known().and_then(|known| known.state.purged);
+        self.damage.get_or_insert(Damage {
+            segment: self.segments.first().map_or(0, |segment| segment.seq),
+            offset: 0,
+            what: kind,
+            first_lost_index: purged.map_or(0, |id| id.index + 1),
+        });
+        Ok(())
+    }
+
+    /// Tells a torn end from a damaged one.
+    fn judge_end(&mut self) -> io::Result<()> {
+        let Some((seqs, replay)) = &self.log else {
+            return Ok(());
+        };
+        let last = seqs[replay.last_segment];
+        let Some((head, _)) = self.head(last) else {
+            return Ok(());
+        };
+        let (wal_id, fresh) = (head.wal_id, head.fresh);
+        let rest = replay.bytes.get(replay.end as usize..).unwrap_or_default();
+        let mut found = traces(rest, salt(wal_id, last));
+        if fresh {
+            // Whatever is not zero was written by an unfinished batch.
+            let used = rest
+                .iter()
+                .rposition(|byte| *byte != 0)
+                .map_or(0, |at| at + 1);
+            found.end = found.end.max(used);
+        }
+        let (mut max_batch, mut dropped, mut next) = (found.max_batch, found.end, None);
+        for segment in self.segments.iter().filter(|segment| segment.seq > last) {
+            let bytes = segment.read(segment.bytes)?;
+            let Traces {
+                max_batch: batch,
+                end,
+            } = traces(&bytes, salt(wal_id, segment.seq));
+            max_batch = max_batch.max(batch);
+            dropped += end;
+            let usable = end == 0 && segment.head.is_none();
+            if usable && segment.seq == last + 1 && segment.bytes == self.storage.segment_bytes {
+                next = Some(NextSegment {
+                    seq: segment.seq,
+                    file: segment.file.clone(),
+                    bytes: segment.bytes,
+                    fresh: bytes.iter().all(|byte| *byte == 0),
+                });
+            }
+        }
+        let place = (last, replay.end);
+        // The batch after the last complete one may be torn. Nothing later may exist.
+        let mut judged = None;
+        if max_batch > replay.batch + 1 {
+            judged = Some(DamageKind::Record);
+        } else if let Some(known) = self.known() {
+            if known.wal_id != wal_id {
+                judged = Some(DamageKind::LogMissing);
+            } else if known.batch > replay.batch {
+                let kind = if max_batch > 0 {
+                    DamageKind::Record
+                } else {
+                    DamageKind::Short
+                };
+                judged = Some(kind);
+            }
+        }
+        self.damage = judged.map(|kind| damage(kind, place, replay));
+        self.max_batch = max_batch;
+        self.dropped_bytes = dropped as u64;
+        self.next = next;
+        Ok(())
+    }
+
+    /// Replays once more, now keeping every readable record before the damage, and carries over the
+    /// newest vote that is known from anywhere.
+    fn keep_up_to_damage(&mut self) -> io::Result<()> {
+        let Some((seqs, _)) = self.log.take() else {
+            return Ok(());
+        };
+        let chain: Vec<&Segment> = self
+            .segments
+            .iter()
+            .filter(|s| seqs.contains(&s.seq))
+            .collect();
+        let mut replayed = replay(&chain, self.tail_bytes, true)?;
+        if let Some(damage) = &mut self.damage {
+            damage.first_lost_index = damage.first_lost_index.min(replayed.view.range().end);
+            (damage.segment, damage.offset) = match damage.what {
+                DamageKind::SegmentMissing => (damage.segment, damage.offset),
+                _ => (chain[replayed.last_segment].seq, replayed.end),
+            };
+            let earlier = replayed
+                .damage
+                .map_or(u64::MAX, |earlier| earlier.first_lost_index);
+            damage.first_lost_index = damage.first_lost_index.min(earlier);
+        }
+        let mut newest = replayed.batch;
+        let heads = self
+            .segments
+            .iter()
+            .filter_map(|segment| segment.head.as_ref());
+        let votes = heads.map(|(head, batch)| (*batch, &head.state.vote));
+        for (batch, vote) in votes.chain(self.known().map(|known| (known.batch, &known.state.vote)))
+        {
+            if batch > newest {
+                newest = batch;
+                replayed.vote.clone_from(vote);
+            }
+        }
+        let last = replayed.view.last();
+        replayed.view.committed = earlier(replayed.view.committed, last);
+        self.max_batch = self.max_batch.max(newest);
+        self.log = Some((seqs, replayed));
+        Ok(())
+    }
+
+    fn head(&self, seq: u64) -> Option<&(SegmentHead, u64)> {
+        self.segments
+            .iter()
+            .find(|segment| segment.seq == seq)?
+            .head
+            .as_ref()
+    }
+
+    /// Makes the disk agree with the judgement.
+    fn settle(mut self, witness_path: &Path) -> io::Result<Opened> {
+        let was_there = self.log.is_some();
+        let (mut view, mut state, mut batch, mut retired, mut end) = (
+            View::new(self.tail_bytes),
+            Checkpoint::default(),
+            0,
+            Vec::new(),
+            0,
+        );
+        let mut seqs = Vec::new();
+        if let Some((chain, replay)) = self.log.take() {
+            state = replay.checkpoint();
+            (batch, end) = (replay.batch, replay.end);
+            (view, retired, seqs) = (replay.view, replay.retired, chain);
+        } else if let Some(known) = self.known() {
+            state.vote = known.state.vote.clone();
+        }
+        let next = view.range().end;
+        view.set_durable(next, view.epoch);
+        if self.damage.is_some() {
+            state.damage = self.damage;
+        }
+        let wal_id = self.wal_id(seqs.last().copied());
+        let current = match (seqs.last(), self.damage) {
+            (Some(last), None) => self.reopen(*last, end)?,
+            (last, _) => {
+                let newest = self.known().map_or(0, |known| known.batch);
+                batch = batch.max(self.max_batch).max(newest) + 1;
+                let prev = (last.copied().unwrap_or(0), end);
+                self.begin_anew(wal_id, prev, batch, &state, &mut view)?
+            }
+        };
+        self.put_away(&seqs, current.seq)?;
+        let known = Known {
+            wal_id,
+            seq: current.seq,
+            batch,
+            state: state.clone(),
+        };
+        let no_fsync = self.storage.no_fsync;
+        let disk = &*self.storage.disk;
+        let witness = Witness::start(disk, witness_path, &self.found, &known, no_fsync)?;
+        let witness_missing = was_there && batch > 1 && self.known().is_none();
+        let recovered = recovered(&view, &state, self.dropped_bytes, witness_missing);
+        Ok(Opened {
+            wal_id,
+            view,
+            state,
+            current,
+            next_batch: batch + 1,
+            witness,
+            free: self.free,
+            next: self.next,
+            retired,
+            recovered,
+        })
+    }
+
+    fn wal_id(&self, last: Option<u64>) -> u64 {
+        match (last.and_then(|seq| self.head(seq)), self.known()) {
+            (Some((head, _)), _) => head.wal_id,
+            (None, Some(known)) => known.wal_id,
+            (None, None) => self.storage.disk.entropy(),
+        }
+    }
+
+    /// Goes on in segment `last` at `end`: wipes what was torn and makes sure that everything that
+    /// was read is durable (after a mere crash of the process it may not be).
+    fn reopen(&mut self, last: u64, end: u64) -> io::Result<Current> {
+        let segment = self.segments.iter().find(|segment| segment.seq == last);
+        let segment = segment.ok_or(io::ErrorKind::NotFound)?;
+        let bytes = segment.bytes.max(self.storage.segment_bytes);
+        if self.dropped_bytes > 0 {
+            zero(&*segment.file, end, segment.bytes)?;
+        }
+        if segment.bytes < bytes {
+            segment.file.allocate(bytes)?;
+        }
+        self.storage.sync(&*segment.file)?;
+        Ok(Current {
+            seq: last,
+            file: segment.file.clone(),
+            bytes,
+            end,
+        })
+    }
+
+    /// Begins a new segment behind `prev`: the first one ever, or the first after damage.
+    fn begin_anew(
+        &mut self,
+        wal_id: u64,
+        prev: (u64, u64),
+        batch: u64,
+        state: &Checkpoint,
+        view: &mut View,
+    ) -> io::Result<Current> {
+        self.next = None;
+        let fresh = self.damage.is_none();
+        let seen = self
+            .segments
+            .iter()
+            .map(|segment| segment.seq)
+            .chain(self.free.iter().copied());
+        let seq = match seen.chain(self.known().map(|known| known.seq)).max() {
+            // Left over from a first start that was cut short.
+            Some(1) if fresh => {
+                self.storage
+                    .unlink_if_present(&self.storage.segment_path(1))?;
+                self.segments.clear();
+                1
+            }
+            newest => newest.unwrap_or(0) + 1,
+        };
+        let bytes = self.storage.segment_bytes;
+        let file = self.storage.create_segment(seq, bytes)?;
+        let (prev_seq, prev_end) = prev;
+        let state = state.clone();
+        let head = SegmentHead {
+            wal_id,
+            seq,
+            prev_seq,
+            prev_end,
+            fresh: true,
+            state,
+        };
+        let mut record = Vec::with_capacity(SEGMENT_HEAD_BYTES_MAX);
+        head.encode(&mut record);
+        seal(&mut record, salt(wal_id, seq), batch, true);
+        if let Some(last) = self.segments.iter().find(|segment| segment.seq == prev_seq) {
+            self.storage.sync(&*last.file)?;
+        }
+        file.write_at(&[IoSlice::new(&record)], 0)?;
+        self.storage.sync(&*file)?;
+        view.places
+            .begin_segment(seq, salt(wal_id, seq), file.clone(), bytes);
+        view.places.set_end(record.len() as u64);
+        Ok(Current {
+            seq,
+            file,
+            bytes,
+            end: record.len() as u64,
+        })
+    }
+
+    /// Removes what is not part of the log. What may be worth a look after damage is only renamed.
+    fn put_away(&mut self, seqs: &[u64], current: u64) -> io::Result<()> {
+        let storage = self.storage;
+        let next = self.next.as_ref().map(|next| next.seq);
+        let first = seqs.first().copied().unwrap_or(0);
+        let stray = |seq: u64| seq != current && Some(seq) != next && !seqs.contains(&seq);
+        let mut changed = false;
+        for segment in self.segments.iter().filter(|segment| stray(segment.seq)) {
+            let path = storage.segment_path(segment.seq);
+            if self.damage.is_some() && segment.seq > first {
+                storage
+                    .disk
+                    .rename(&path, &storage.sidelined_path(segment.seq))?;
+            } else {
+                storage.disk.unlink(&path)?;
+            }
+            changed = true;
+        }
+        let mut kept = Vec::new();
+        for free in std::mem::take(&mut self.free) {
+            let path = storage.free_path(free);
+            let bytes = storage.disk.open(&path)?.len()?;
+            if bytes == storage.segment_bytes && kept.len() < crate::limits::FREE_SEGMENTS_MAX {
+                kept.push(free);
+            } else {
+                storage.disk.unlink(&path)?;
+                changed = true;
+            }
+        }
+        self.free = kept;
+        if changed || !self.free.is_empty() || self.next.is_some() {
+            storage.sync_dir()?;
+        }
+        Ok(())
+    }
+}
+
+fn load(storage: &Storage, seq: u64) -> io::Result<Segment> {
+    let file = storage.disk.open(&storage.segment_path(seq))?;
+    let bytes = file.len()?;
+    let mut start = vec![0; SEGMENT_HEAD_BYTES_MAX];
+    let len = file.read_at(&mut start, 0)?;
+    let head = SegmentHead::decode(&start[..len], seq);
+    let head = head.map(|(head, record)| (head, record.batch));
+    Ok(Segment {
+        seq,
+        file,
+        bytes,
+        head,
+    })
+}
+
+fn damage(what: DamageKind, place: (u64, u64), replay: &Replay) -> Damage {
+    let first_lost_index = match what {
+        DamageKind::SegmentMissing => replay.view.purged.map_or(0, |id| id.index + 1),
+        _ => replay.view.range().end,
+    };
+    Damage {
+        segment: place.0,
+        offset: place.1,
+        what,
+        first_lost_index,
+    }
+}
+
+fn earlier(committed: Option<LogId>, last: Option<LogId>) -> Option<LogId> {
+    match (committed, last) {
+        (Some(committed), Some(last)) if committed.index > last.index => Some(last),
+        (_, None) => None,
+        _ => committed,
+    }
+}
+
+fn recovered(view: &View, state: &Checkpoint, dropped: u64, witness_missing: bool) -> Recovered {
+    let verdict = match state.damage {
+        Some(damage) => Verdict::Damaged(damage),
+        None if dropped > 0 => Verdict::TornTail {
+            dropped_bytes: dropped,
+        },
+        None => Verdict::Intact,
+    };
+    Recovered {
+        vote: state.vote.clone(),
+        committed: state.committed,
+        purged: state.purged,
+        first: view.first(),
+        last: if view.is_empty() { None } else { view.last() },
+        verdict,
+        witness_missing,
+    }
+}
+
+/// Where the witness of the log in `dir` is kept unless told otherwise: beside it, so that it
+/// survives the loss of the directory.
+pub(crate) fn default_witness(dir: &Path) -> PathBuf {
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(".durable");
+    dir.with_file_name(name)
+}
