@@ -101,29 +101,34 @@ impl<'a> Recovery<'a> {
         }
         if self.damage.is_none() {
             self.judge_end()?;
+            if self.damage.is_some() {
+                // Once more, now keeping every readable record before the damage.
+                self.find_log()?;
+            }
         }
-        if self.damage.is_some() {
-            self.keep_up_to_damage()?;
-        }
+        self.make_the_best_of_damage();
         Ok(())
     }
 
     /// Replays the newest chain of segments whose beginning is not missing.
     fn find_log(&mut self) -> io::Result<()> {
+        self.log = None;
+        let purged = self.newest_purged();
         let mut below = u64::MAX;
         while let Some(chain) = self.chain(below) {
-            let first = chain[0].seq;
-            let replayed = replay(&chain, self.tail_bytes, self.damage.is_some())?;
+            let replayed = replay(&chain, self.tail_bytes, self.damage.is_some(), purged)?;
+            let last = chain[replayed.last_segment].seq;
             if replayed.lacks_prefix() {
                 let missing = chain[0].head.as_ref().map_or(0, |(head, _)| head.prev_seq);
-                let place = (missing, 0);
-                self.damage = Some(damage(DamageKind::SegmentMissing, place, &replayed));
-                below = first;
+                let kind = DamageKind::SegmentMissing;
+                let damage = damage(kind, (missing, 0), &replayed);
+                below = chain[0].seq;
+                self.damage.get_or_insert(damage);
                 continue;
             }
-            if replayed.end == 0 && chain.len() > 1 {
+            if replayed.end == 0 && chain.len() > 1 && !replayed.broken {
                 // The batch that began the newest segment is incomplete: as if it never began.
-                below = chain[chain.len() - 1].seq;
+                below = last;
                 continue;
             }
             let seqs = chain[..=replayed.last_segment]
@@ -131,13 +136,25 @@ impl<'a> Recovery<'a> {
                 .map(|s| s.seq)
                 .collect();
             if replayed.end == 0 || replayed.broken {
-                let place = (chain[replayed.last_segment].seq, replayed.end);
-                self.damage = Some(damage(DamageKind::Record, place, &replayed));
+                let damage = damage(DamageKind::Record, (last, replayed.end), &replayed);
+                self.damage.get_or_insert(damage);
             }
             self.log = Some((seqs, replayed));
             break;
         }
         Ok(())
+    }
+
+    /// The furthest purge that was ever durable, as far as anything but records tells.
+    fn newest_purged(&self) -> Option<LogId> {
+        let heads = self
+            .segments
+            .iter()
+            .filter_map(|segment| segment.head.as_ref());
+        let purged = heads.filter_map(|(head, _)| head.state.purged);
+        purged
+            .chain(self.known().and_then(|known| known.state.purged))
+            .max_by_key(|id| id.index)
     }
 
     /// The newest segment below `below` that has a header, with its predecessors, oldest first.
@@ -248,30 +265,26 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
-    /// Replays once more, now keeping every readable record before the damage, and carries over the
-    /// newest vote that is known from anywhere.
-    fn keep_up_to_damage(&mut self) -> io::Result<()> {
-        let Some((seqs, _)) = self.log.take() else {
-            return Ok(());
+    /// Says what is lost, and carries over the newest vote that is known from anywhere.
+    fn make_the_best_of_damage(&mut self) {
+        let Some(mut damage) = self.damage else {
+            return;
         };
-        let chain: Vec<&Segment> = self
-            .segments
-            .iter()
-            .filter(|s| seqs.contains(&s.seq))
-            .collect();
-        let mut replayed = replay(&chain, self.tail_bytes, true)?;
-        if let Some(damage) = &mut self.damage {
-            damage.first_lost_index = damage.first_lost_index.min(replayed.view.range().end);
-            (damage.segment, damage.offset) = match damage.what {
-                DamageKind::SegmentMissing => (damage.segment, damage.offset),
-                _ => (chain[replayed.last_segment].seq, replayed.end),
-            };
-            let earlier = replayed
-                .damage
-                .map_or(u64::MAX, |earlier| earlier.first_lost_index);
-            damage.first_lost_index = damage.first_lost_index.min(earlier);
+        let Some((seqs, mut log)) = self.log.take() else {
+            return;
+        };
+        let lost = log.view.range().end;
+        damage.first_lost_index = match damage.what {
+            DamageKind::SegmentMissing => lost.min(damage.first_lost_index),
+            _ => lost,
+        };
+        if damage.what != DamageKind::SegmentMissing {
+            (damage.segment, damage.offset) = (seqs[log.last_segment], log.end);
         }
-        let mut newest = replayed.batch;
+        if let Some(earlier) = log.damage {
+            damage.first_lost_index = damage.first_lost_index.min(earlier.first_lost_index);
+        }
+        let mut newest = log.batch;
         let heads = self
             .segments
             .iter()
@@ -281,14 +294,13 @@ impl<'a> Recovery<'a> {
         {
             if batch > newest {
                 newest = batch;
-                replayed.vote.clone_from(vote);
+                log.vote.clone_from(vote);
             }
         }
-        let last = replayed.view.last();
-        replayed.view.committed = earlier(replayed.view.committed, last);
+        log.view.committed = earlier(log.view.committed, log.view.last());
         self.max_batch = self.max_batch.max(newest);
-        self.log = Some((seqs, replayed));
-        Ok(())
+        self.damage = Some(damage);
+        self.log = Some((seqs, log));
     }
 
     fn head(&self, seq: u64) -> Option<&(SegmentHead, u64)> {

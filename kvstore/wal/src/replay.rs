@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::disk::DiskFile;
+use crate::entry::LogId;
 use crate::places::Place;
 use crate::record::{Checkpoint, Kind, Parsed, Record, SegmentHead, parse, salt};
 use crate::verdict::Damage;
@@ -22,10 +23,11 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// The bytes `0..end`, with zeros for what the file lacks.
+    /// The bytes `0..end`, or fewer if the file is shorter.
     pub(crate) fn read(&self, end: u64) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; end as usize];
-        self.file.read_at(&mut bytes, 0)?;
+        let len = self.file.read_at(&mut bytes, 0)?;
+        bytes.truncate(len);
         Ok(bytes)
     }
 }
@@ -40,7 +42,7 @@ pub(crate) struct Replay {
     /// Position in the chain of the segment where the log ends, and the offset there.
     pub(crate) last_segment: usize,
     pub(crate) end: u64,
-    /// A record is unreadable although a later segment exists.
+    /// A record is unreadable although a later segment exists, or makes no sense.
     pub(crate) broken: bool,
     /// Content of the last segment.
     pub(crate) bytes: Vec<u8>,
@@ -52,11 +54,13 @@ pub(crate) struct Replay {
 
 /// Replays `chain` (each segment the successor of the one before, all with valid headers). The last
 /// one is open: it ends with its last complete batch or, with `keep_partial` (the log is known to
-/// be damaged behind its end), with its last record.
+/// be damaged behind its end), with its last record. If the log turns out to be damaged, `purged`
+/// (known from elsewhere) tells what is missing rightly.
 pub(crate) fn replay(
     chain: &[&Segment],
     tail_bytes: usize,
     keep_partial: bool,
+    purged: Option<LogId>,
 ) -> io::Result<Replay> {
     let mut replay = Replay {
         view: View::new(tail_bytes),
@@ -79,14 +83,15 @@ pub(crate) fn replay(
         replay.last_segment = at;
         let salt = replay.begin(segment, head, at == 0);
         let next = chain.get(at + 1).and_then(|next| next.head.as_ref());
-        replay.bytes = Vec::new();
-        replay.bytes = segment.read(next.map_or(segment.bytes, |(next, _)| next.prev_end))?;
-        let bytes = std::mem::take(&mut replay.bytes);
+        // The previous segment's bytes go before the next ones come.
+        drop(std::mem::take(&mut replay.bytes));
+        let end = next.map_or(segment.bytes, |(next, _)| next.prev_end);
+        let bytes = segment.read(end)?;
         let reached = match next {
             Some(_) => replay.walk_sealed(&bytes, salt),
             None => replay.walk_open(&bytes, salt, keep_partial),
         };
-        replay.broken = next.is_some() && reached < bytes.len();
+        replay.broken |= next.is_some() && reached as u64 != end;
         replay.bytes = bytes;
         replay.end = reached as u64;
         replay.view.places.set_end(replay.end);
@@ -94,11 +99,10 @@ pub(crate) fn replay(
             break;
         }
     }
-    if let Some(purged) = replay.view.purged {
-        replay
-            .retired
-            .extend(replay.view.places.purge(purged.index));
+    if replay.broken || keep_partial {
+        replay.purge(purged);
     }
+    replay.purge(replay.view.purged);
     Ok(replay)
 }
 
@@ -136,6 +140,7 @@ impl Replay {
         self.vote = vote;
         self.view.committed = committed;
         self.damage = damage;
+        self.purge(purged);
         let salt = salt(head.wal_id, head.seq);
         self.view
             .places
@@ -143,11 +148,18 @@ impl Replay {
         salt
     }
 
+    fn purge(&mut self, upto: Option<LogId>) {
+        if let Some(upto) = upto {
+            self.view.purge(upto);
+            self.retired.extend(self.view.places.purge(upto.index));
+        }
+    }
+
     /// Applies records up to the end of `bytes`; returns where that stopped.
     fn walk_sealed(&mut self, bytes: &[u8], salt: u32) -> usize {
         let mut at = 0;
         while at < bytes.len() {
-            let Some(record) = self.next_record(&bytes[at..], salt, self.batch) else {
+            let Some(record) = next_record(bytes, at, salt, self.batch) else {
                 break;
             };
             if !self.apply(&record, at) {
@@ -163,30 +175,21 @@ impl Replay {
         let (mut complete, mut at) = (0, 0);
         let mut batch = Vec::new();
         let mut number = self.batch;
-        while let Some(record) = self.next_record(&bytes[at..], salt, number) {
+        while let Some(record) = next_record(bytes, at, salt, number) {
             number = record.batch;
             batch.push((at, record));
             at += record.bytes;
             if record.end_of_batch || keep_partial {
                 for (offset, record) in batch.drain(..) {
                     if !self.apply(&record, offset) {
-                        return complete;
-                    }
-                    if keep_partial {
-                        complete = offset + record.bytes;
+                        self.broken = true;
+                        return offset;
                     }
                 }
                 complete = at;
             }
         }
         complete
-    }
-
-    fn next_record<'a>(&self, bytes: &'a [u8], salt: u32, batch: u64) -> Option<Record<'a>> {
-        match parse(bytes, salt) {
-            Parsed::Good(record) if record.batch >= batch => Some(record),
-            _ => None,
-        }
     }
 
     /// False if the record makes no sense here.
@@ -205,14 +208,19 @@ impl Replay {
                 self.view.rewind(record.id.index);
                 self.view.places.truncate(record.id.index);
             }
-            Kind::Purge => {
-                self.view.purge(record.id);
-                self.retired.extend(self.view.places.purge(record.id.index));
-            }
+            Kind::Purge => self.purge(Some(record.id)),
             Kind::Repaired => self.damage = None,
             Kind::Segment => {}
         }
         self.batch = record.batch;
         true
+    }
+}
+
+fn next_record(bytes: &[u8], at: usize, salt: u32, batch: u64) -> Option<Record<'_>> {
+    // Padding may have been cut off together with the end of the file.
+    match parse(bytes.get(at..)?, salt) {
+        Parsed::Good(record) if record.batch >= batch => Some(record),
+        _ => None,
     }
 }
