@@ -188,7 +188,9 @@ fn run_compare(args: Compare) -> Result<ExitCode> {
     let (markdown, errors) = compare::run(&plan)?;
     std::io::stdout().write_all(markdown.as_bytes())?;
     if errors > 0 {
-        say(&format!("{errors} errors; see the marked rows"));
+        say(&format!(
+            "{errors} errors at the subject; see the marked rows"
+        ));
         return Ok(ExitCode::from(2));
     }
     Ok(ExitCode::SUCCESS)

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::catalog::{self, Row};
 use crate::cluster::{Cluster, Recipe};
 use crate::interrupt::{self, Interrupted};
+use crate::limits::START_FAILURES_MAX;
 use crate::load::{self, Keys, Target};
 use crate::machine::{self, Machine};
 use crate::measurement::Measurement;
@@ -44,13 +45,14 @@ struct Line<'a> {
     measurement: &'a Measurement,
 }
 
-/// Servers that several rows share.
-type Pair = [Cluster; 2];
+/// Servers that several rows share; each is started when its side first needs it.
+type Pair = [Option<Cluster>; 2];
 
 struct Comparison<'a> {
     plan: &'a Plan,
     json: File,
-    shared: Option<Pair>,
+    shared: Pair,
+    start_failures: usize,
     done: usize,
     total: usize,
     begun: Instant,
@@ -60,7 +62,8 @@ struct Comparison<'a> {
 ///
 /// # Errors
 /// If a server cannot be started, files cannot be written, or the program is interrupted. A failed
-/// row is part of the report instead. The second value counts errors of all rows.
+/// row is part of the report instead. The second value counts
+/// the subject's errors.
 pub(crate) fn run(plan: &Plan) -> Result<(String, u64)> {
     fs::create_dir_all(&plan.out).context("cannot make the folder for results")?;
     let data = plan
@@ -82,7 +85,8 @@ pub(crate) fn run(plan: &Plan) -> Result<(String, u64)> {
     let mut comparison = Comparison {
         plan,
         json: File::create(plan.out.join("results.jsonl"))?,
-        shared: None,
+        shared: [None, None],
+        start_failures: 0,
         done: 0,
         total: rows.len() * 2 * plan.repeats,
         begun: Instant::now(),
@@ -97,7 +101,7 @@ pub(crate) fn run(plan: &Plan) -> Result<(String, u64)> {
     let mut failure = None;
     for (members, row) in rows {
         if members != members_now || row.workload.wants_fresh_server() {
-            comparison.shared = None;
+            comparison.shared = [None, None];
             members_now = members;
         }
         match comparison.row(members, row) {
@@ -114,11 +118,17 @@ pub(crate) fn run(plan: &Plan) -> Result<(String, u64)> {
     }
     let minutes = comparison.begun.elapsed().as_secs_f64() / 60.0;
     drop(comparison);
-    let errors = results.iter().map(RowResult::errors).sum();
+    let errors = results.iter().map(RowResult::subject_errors).sum();
     let markdown = markdown(plan, &machine, minutes, &results);
     fs::write(plan.out.join("report.md"), &markdown)?;
     match failure {
-        Some(e) => Err(e),
+        Some(e) => {
+            say(&format!(
+                "ended early; {} rows are in the report",
+                results.len()
+            ));
+            Err(e)
+        }
         None => Ok((markdown, errors)),
     }
 }
@@ -154,48 +164,50 @@ impl Comparison<'_> {
     /// One run. Only what makes further runs pointless is an error.
     fn measure(&mut self, members: usize, row: &Row, side: usize) -> Result<Measurement> {
         let outcome = if row.workload.wants_fresh_server() {
-            let mut cluster = Cluster::start(self.recipe(side), members)?;
-            let run = self
-                .target(&cluster)
-                .and_then(|t| load::run(&row.workload, &t));
-            explain(run, &mut cluster)
+            self.measure_fresh(members, row, side)
         } else {
-            let pair = match self.shared.take() {
-                Some(pair) => pair,
-                None => self.start_pair(members)?,
-            };
-            let pair = self.shared.insert(pair);
-            quiesce(pair)?;
-            let target = target(self.plan, &pair[side])?;
-            let run = load::run(&row.workload, &target);
-            explain(run, &mut pair[side])
+            self.measure_shared(members, row, side)
         };
         match outcome {
             Ok(measurement) => Ok(measurement),
-            Err(e) if e.is::<Interrupted>() => Err(e),
+            Err(e) if e.is::<Interrupted>() || self.start_failures > START_FAILURES_MAX => Err(e),
             Err(e) => {
                 // The next row begins with new servers, whatever state these are in.
-                self.shared = None;
+                self.shared = [None, None];
                 Ok(Measurement::failed(&format!("{e:#}")))
             }
         }
     }
 
-    fn recipe(&self, side: usize) -> &Recipe {
-        [&self.plan.etcd, &self.plan.subject][side]
+    fn measure_fresh(&mut self, members: usize, row: &Row, side: usize) -> Result<Measurement> {
+        let mut cluster = self.start(side, members)?;
+        let run = target(self.plan, &cluster).and_then(|t| load::run(&row.workload, &t));
+        explain(run, &mut cluster)
     }
 
-    fn target(&self, cluster: &Cluster) -> Result<Target> {
-        target(self.plan, cluster)
-    }
-
-    fn start_pair(&self, members: usize) -> Result<Pair> {
-        let start = |side| -> Result<Cluster> {
-            let cluster = Cluster::start(self.recipe(side), members)?;
-            load::preload(&self.target(&cluster)?)?;
-            Ok(cluster)
+    fn measure_shared(&mut self, members: usize, row: &Row, side: usize) -> Result<Measurement> {
+        let cluster = match self.shared[side].take() {
+            Some(cluster) => cluster,
+            None => {
+                let cluster = self.start(side, members)?;
+                load::preload(&target(self.plan, &cluster)?)?;
+                cluster
+            }
         };
-        Ok([start(0)?, start(1)?])
+        self.shared[side] = Some(cluster);
+        quiesce(&self.shared)?;
+        let cluster = self.shared[side]
+            .as_mut()
+            .context("the server was just put there")?;
+        let run = target(self.plan, cluster).and_then(|t| load::run(&row.workload, &t));
+        explain(run, cluster)
+    }
+
+    fn start(&mut self, side: usize, members: usize) -> Result<Cluster> {
+        let recipe = [&self.plan.etcd, &self.plan.subject][side];
+        let started = Cluster::start(recipe, members);
+        self.start_failures += usize::from(started.is_err());
+        started.with_context(|| format!("{} with {members} members", recipe.label))
     }
 
     fn progress(&self, members: usize, row: &str, side: usize, repeat: usize) {
@@ -249,9 +261,13 @@ fn quiesce(pair: &Pair) -> Result<()> {
     const STEP: Duration = Duration::from_millis(50);
     const IDLE_SHARE: f64 = 0.1;
     for _ in 0..40 {
-        let before = pair.each_ref().map(|c| c.gauge().read());
+        let before: Vec<_> = pair
+            .iter()
+            .flatten()
+            .map(|c| (c, c.gauge().read()))
+            .collect();
         thread::sleep(STEP);
-        let busy = pair.iter().zip(&before).any(|(cluster, before)| {
+        let busy = before.iter().any(|(cluster, before)| {
             let used = cluster.gauge().read().since(before);
             used.server_cpu_ns as f64 / 1e9 > IDLE_SHARE * used.seconds
         });
@@ -268,13 +284,14 @@ fn quiesce(pair: &Pair) -> Result<()> {
 fn markdown(plan: &Plan, machine: &Machine, minutes: f64, results: &[RowResult]) -> String {
     let version = |r: &Recipe| machine::version(Path::new(&r.binary));
     format!(
-        "## {} compared with etcd\n\n{}- etcd: {}; subject: {}\n\
+        "## {} compared with etcd\n\n{}- load average after the run {}\n- etcd: {}; subject: {}\n\
          - windows of {:.1} s after {:.1} s of warm-up, {} per cell (medians), in turn; {minutes:.1} minutes in all\n\
          - {} keys of {} B, values of {} B; connections to {}\n\n\
          Cells read `etcd → subject (×ratio)`; a ratio above 1 favours the subject. CPU is that of all \
          members together.\n{}",
         plan.subject.label,
         machine.markdown(),
+        machine::load_average(),
         version(&plan.etcd),
         version(&plan.subject),
         plan.window.as_secs_f64(),

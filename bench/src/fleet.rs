@@ -114,6 +114,22 @@ impl Fleet {
         Ok(stream)
     }
 
+    /// See `Conn::unary`.
+    ///
+    /// # Errors
+    /// If the connection cannot take it.
+    pub(crate) fn unary(
+        &mut self,
+        conn: usize,
+        path: &'static str,
+        tag: u64,
+        bytes: &[u8],
+    ) -> Result<()> {
+        self.conns[conn].unary(path, tag, bytes)?;
+        self.touch(conn);
+        Ok(())
+    }
+
     /// See `Conn::send`.
     ///
     /// # Errors
@@ -243,7 +259,7 @@ impl Sink for Answer {
 pub(crate) fn call_once(address: SocketAddr, path: &'static str, bytes: &[u8]) -> Result<Vec<u8>> {
     let mut fleet = Fleet::new()?;
     fleet.connect(&[address], 1)?;
-    fleet.call(0, path, 0, bytes, true)?;
+    fleet.unary(0, path, 0, bytes)?;
     let mut answer = Answer::default();
     let deadline = clock::now() + CALL_TIMEOUT.as_nanos() as u64;
     loop {

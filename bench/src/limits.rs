@@ -38,8 +38,12 @@ pub(crate) const WATCH_CREATE_WINDOW: usize = 256;
 pub(crate) const HEALTH_TIMEOUT: Duration = Duration::from_secs(30);
 /// One /health request.
 pub(crate) const HEALTH_CALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// For a healthy cluster to say who leads it.
+pub(crate) const LEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Attempts to start a cluster: somebody else may take a port between choice and use.
 pub(crate) const START_ATTEMPTS: usize = 3;
+/// A comparison is given up after this many servers that did not start.
+pub(crate) const START_FAILURES_MAX: usize = 3;
 /// The longest sleep of an event loop, so that an interrupt is seen.
 pub(crate) const POLL_MAX: Duration = Duration::from_millis(50);
 /// Time for memory figures to come to rest before RSS is read.

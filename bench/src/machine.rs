@@ -72,6 +72,12 @@ impl Machine {
     }
 }
 
+/// The load average of one and five minutes: what else was going on.
+pub(crate) fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
 fn filesystem(path: &Path) -> String {
     match rustix::fs::statfs(path).map(|s| s.f_type) {
         Ok(0xef53) => "ext4".to_owned(),

@@ -139,8 +139,9 @@ impl RowResult {
         format!("{} → {}{ratio}", text(etcd), text(subject))
     }
 
-    pub(crate) fn errors(&self) -> u64 {
-        self.sides.iter().flatten().map(|m| m.errors.total).sum()
+    /// Errors of the subject; etcd's only mark the row.
+    pub(crate) fn subject_errors(&self) -> u64 {
+        self.sides[1].iter().map(|m| m.errors.total).sum()
     }
 
     /// What a reader must know before believing the row.

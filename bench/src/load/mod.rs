@@ -6,12 +6,15 @@ mod unary;
 mod watch;
 
 use std::net::SocketAddr;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
+use crate::clock;
 use crate::fleet::call_once;
-use crate::limits::FD_RESERVE;
+use crate::interrupt::Interrupted;
+use crate::limits::{FD_RESERVE, LEADER_TIMEOUT, POLL_MAX};
 use crate::measurement::Measurement;
 use crate::usage::Gauge;
 use crate::wire;
@@ -137,6 +140,23 @@ pub(crate) fn leader_first(
     mut addresses: Vec<SocketAddr>,
     leader_only: bool,
 ) -> Result<Vec<SocketAddr>> {
+    let deadline = clock::now() + LEADER_TIMEOUT.as_nanos() as u64;
+    let leader = loop {
+        match find_leader(&addresses) {
+            Ok(Some(leader)) => break leader,
+            Err(e) if clock::now() > deadline || e.is::<Interrupted>() => return Err(e),
+            Ok(None) if clock::now() > deadline => bail!("no member says it is the leader"),
+            _ => thread::sleep(POLL_MAX),
+        }
+    };
+    addresses.rotate_left(leader);
+    if leader_only {
+        addresses.truncate(1);
+    }
+    Ok(addresses)
+}
+
+fn find_leader(addresses: &[SocketAddr]) -> Result<Option<usize>> {
     let mut request = Vec::new();
     wire::empty(&mut request);
     let mut leader = None;
@@ -147,10 +167,5 @@ pub(crate) fn leader_first(
             leader = Some(i);
         }
     }
-    let leader = leader.context("no member says it is the leader")?;
-    addresses.rotate_left(leader);
-    if leader_only {
-        addresses.truncate(1);
-    }
-    Ok(addresses)
+    Ok(leader)
 }

@@ -79,18 +79,16 @@ struct Unary {
 
 /// What a window counts; reset when it begins.
 struct Tally {
-    all: Latency,
     puts: Latency,
-    gets: Latency,
+    others: Latency,
     errors: Errors,
 }
 
 impl Tally {
     fn new() -> Self {
         Self {
-            all: Latency::new(),
             puts: Latency::new(),
-            gets: Latency::new(),
+            others: Latency::new(),
             errors: Errors::default(),
         }
     }
@@ -142,8 +140,7 @@ impl Unary {
         let conn = turn % self.fleet.len();
         self.issued += 1;
         self.unanswered += 1;
-        self.fleet.call(conn, path, at as u64, &self.bytes, true)?;
-        Ok(())
+        self.fleet.unary(conn, path, at as u64, &self.bytes)
     }
 
     fn encode(&mut self, start_ns: u64, key: Option<u64>) -> (&'static str, Expect, bool) {
@@ -200,15 +197,13 @@ impl Unary {
                 continue;
             }
             let took = now_ns.saturating_sub(slot.start_ns);
-            self.tally.all.record(took);
-            if self.call == Call::Mixed {
-                let part = if slot.is_put {
-                    &mut self.tally.puts
-                } else {
-                    &mut self.tally.gets
-                };
-                part.record(took);
-            }
+            let tally = &mut self.tally;
+            let part = if slot.is_put {
+                &mut tally.puts
+            } else {
+                &mut tally.others
+            };
+            part.record(took);
         }
         self.answers.ended = ended;
         ensure!(
@@ -314,12 +309,14 @@ fn spin_open(load: &mut Unary, rate_per_s: u64, length_ns: u64) -> Result<u64> {
 }
 
 fn finish(tally: &Tally, usage: &Usage, target: &Target, errors: Errors) -> Measurement {
-    let mut m = Measurement::new(tally.all.count(), &tally.all, usage, &target.gauge, errors);
-    if tally.puts.count() + tally.gets.count() > 0 {
+    let mut all = tally.puts.clone();
+    all.merge(&tally.others);
+    let mut m = Measurement::new(all.count(), &all, usage, &target.gauge, errors);
+    if tally.puts.count() > 0 && tally.others.count() > 0 {
         m.extra.insert("put_p50_us", tally.puts.us(0.5));
         m.extra.insert("put_p99_us", tally.puts.us(0.99));
-        m.extra.insert("get_p50_us", tally.gets.us(0.5));
-        m.extra.insert("get_p99_us", tally.gets.us(0.99));
+        m.extra.insert("get_p50_us", tally.others.us(0.5));
+        m.extra.insert("get_p99_us", tally.others.us(0.99));
     }
     m
 }

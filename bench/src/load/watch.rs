@@ -187,8 +187,10 @@ pub(super) fn run(shape: Shape, target: &Target) -> Result<Measurement> {
         &target.gauge,
         errors,
     );
+    // Over the time the writes were spread on, or until the last event if delivery took longer.
+    let planned_s = receiver.writes_ok as f64 / shape.rate_per_s as f64;
     let delivering_s = receiver.last_event_ns.saturating_sub(start) as f64 / 1e9;
-    m.per_s = receiver.events as f64 / delivering_s.max(1e-9);
+    m.per_s = receiver.events as f64 / delivering_s.max(planned_s).max(1e-9);
     m.extra.insert("writes", receiver.writes_ok as f64);
     m.extra.insert("write_p50_us", receiver.writes.us(0.5));
     m.extra.insert("write_p99_us", receiver.writes.us(0.99));
@@ -316,7 +318,8 @@ impl Writer {
                 receiver.errors.by_text
             );
         }
-        let deadline = clock::now() + DRAIN_TIMEOUT.as_nanos() as u64;
+        // A flood longer than usual leaves more behind.
+        let deadline = clock::now() + DRAIN_TIMEOUT.as_nanos() as u64 + length_ns;
         while clock::now() < deadline {
             if receiver.writes_ended == written
                 && receiver.events >= receiver.writes_ok * self.watches
