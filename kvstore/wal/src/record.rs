@@ -313,7 +313,7 @@ impl SegmentHead {
 }
 
 /// Largest encoded segment header.
-pub(crate) const SEGMENT_HEAD_BYTES_MAX: usize = 768;
+pub(crate) const SEGMENT_HEAD_BYTES_MAX: usize = 512;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! Random scripts, crashes at any operation, any loss of what was not synced.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 mod common;
 
 use common::{Op, assert_known, is_damaged, open};
@@ -30,7 +32,7 @@ fn crash() -> impl Strategy<Value = Crash> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Several lives, each ended by a crash at any operation, also while recovering: everything
     /// acknowledged is there, nothing else is but what was asked for, and no crash is damage.

@@ -16,6 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use super::{Disk, DiskFile};
 
 const SECTOR_BYTES: usize = 512;
+const OP_KINDS: usize = 10;
 
 /// Operations that faults can be aimed at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +93,7 @@ struct State {
     name_changes: Vec<NameChange>,
     dirs: BTreeSet<PathBuf>,
     operations: u64,
+    counts: [u64; OP_KINDS],
     freeze_at: Option<u64>,
     faults: Vec<Fault>,
     capacity_bytes: Option<u64>,
@@ -117,6 +119,7 @@ impl MemDisk {
             name_changes: Vec::new(),
             dirs: BTreeSet::new(),
             operations: 0,
+            counts: [0; OP_KINDS],
             freeze_at: None,
             faults: Vec::new(),
             capacity_bytes: None,
@@ -154,6 +157,11 @@ impl MemDisk {
     /// Operations so far: a scale for `freeze_at`.
     pub fn operations(&self) -> u64 {
         self.shared.0.lock().operations
+    }
+
+    /// Operations of one kind so far.
+    pub fn count(&self, kind: OpKind) -> u64 {
+        self.shared.0.lock().counts[kind as usize]
     }
 
     /// Operation number `operation` (from 0) takes partial effect and fails, and so does everything
@@ -221,6 +229,7 @@ impl MemDisk {
         }
         let operation = state.operations;
         state.operations += 1;
+        state.counts[kind as usize] += 1;
         let mut failing = None;
         match state.freeze_at {
             Some(at) if operation > at => return Err(io::Error::other("power is lost")),

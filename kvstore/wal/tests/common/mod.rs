@@ -16,7 +16,7 @@ pub const DIR: &str = "/data/wal";
 
 pub fn options() -> Options {
     Options {
-        segment_bytes: 1024,
+        segment_bytes: 2048,
         tail_bytes: 300,
         ..Options::default()
     }
