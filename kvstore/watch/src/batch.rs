@@ -106,6 +106,16 @@ impl Batch {
         })
     }
 
+    /// Revisions in which nothing happened, such as that of an empty store.
+    pub(crate) fn without_events(first: i64, last: i64) -> Self {
+        Self {
+            first,
+            last,
+            events: Vec::new(),
+            bytes: size_of::<Self>(),
+        }
+    }
+
     /// The part of it that lies above a revision.
     pub(crate) fn after(&self, revision: i64) -> Self {
         let events = self.events[self.position(revision + 1)..].to_vec();

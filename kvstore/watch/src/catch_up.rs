@@ -218,11 +218,15 @@ impl Shard {
             return Ok(known);
         }
         self.history_reads += 1;
+        let reached = history.revision();
         let mut revisions = history.events(cursor, HISTORY_REVISIONS_MAX, HISTORY_BYTES_MAX)?;
         revisions.retain(|(revision, _)| *revision >= cursor);
-        let batch = Batch::encode(&revisions, &self.hasher)
-            .ok_or_else(|| HistoryError::Failed("no events where there must be some".into()))?;
-        // Revisions without events are not told from ones that do not exist; the chunk starts where it was asked to.
+        let batch = match Batch::encode(&revisions, &self.hasher) {
+            Some(batch) => batch,
+            None if reached >= cursor => Batch::without_events(cursor, reached),
+            None => return Err(HistoryError::Failed("it lags behind its own events".into())),
+        };
+        // Between `cursor` and the first event there is nothing.
         let chunk = Arc::new(Batch {
             first: cursor,
             ..batch

@@ -85,11 +85,19 @@ impl Shard {
         }
         self.history_reads += 1;
         let from = self.head + 1;
+        let reached = history.revision();
         match history.events(from, HISTORY_REVISIONS_MAX, HISTORY_BYTES_MAX) {
             Ok(mut revisions) => {
                 revisions.retain(|(revision, _)| (from..=to).contains(revision));
-                let batch = Batch::encode(&revisions, &self.hasher)?;
-                Some(self.accept(Arc::new(batch)))
+                let batch = match Batch::encode(&revisions, &self.hasher) {
+                    Some(batch) => batch,
+                    None if reached >= to => Batch::without_events(from, to),
+                    None => return None,
+                };
+                Some(self.accept(Arc::new(Batch {
+                    first: from,
+                    ..batch
+                })))
             }
             Err(HistoryError::Compacted(compacted)) if compacted > from => {
                 self.lose(compacted);

@@ -5,7 +5,7 @@ use mainstay_proto::mvccpb::Event;
 /// Stored events: the key-value store's reader.
 pub trait History {
     /// The events of whole revisions from `from_revision` on, in order: up to `max_revisions` of them and, beyond
-    /// the first, up to about `max_bytes`. Empty only if `from_revision` exceeds [`History::revision`]. A start
+    /// the first, up to about `max_bytes`. Empty only if there are none up to [`History::revision`]. A start
     /// equal to the compacted revision is served.
     fn events(
         &self,

@@ -57,6 +57,9 @@ pub const DRAIN_EVENTS_MAX: usize = 4 << 10;
 /// Control responses (created, cancelled, progress) a stream may owe before requests are to be read no further.
 pub const CONTROL_QUEUE_MAX: usize = 1 << 10;
 
+/// Future starts a stream may remember beyond the number of its watchers before it looks which were reached.
+pub const FUTURE_SLACK: usize = 64;
+
 /// Distinct response bodies remembered per range.
 pub const BODY_CACHE_MAX: usize = 4;
 

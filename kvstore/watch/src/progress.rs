@@ -87,26 +87,17 @@ impl Shard {
         }
     }
 
-    /// Whether a progress notification can speak for all watchers of a stream.
-    fn all_level(&mut self, at: u32) -> bool {
-        let head = self.head;
+    /// Whether a progress notification of this revision can speak for all watchers of a stream.
+    fn all_level(&mut self, at: u32, revision: i64) -> bool {
         let stream = &mut self.streams[at as usize];
-        let subs = &self.subs;
-        let ids = &stream.ids;
-        stream.future.retain(|&(id, nonce)| {
-            let Some(&Slot::Live { sub, at }) = ids.get(&id) else {
-                return false;
-            };
-            let watcher = subs[sub as usize].watchers.as_slice()[at as usize];
-            watcher.nonce == nonce && watcher.flags.has(Flags::FUTURE) && watcher.cursor > head
-        });
-        stream.live > 0 && stream.unsynced == 0 && stream.future.is_empty()
+        stream.forget_reached(self.head);
+        stream.live > 0 && stream.unsynced == 0 && stream.future.iter().all(|f| f.start <= revision)
     }
 
     /// The client asks for progress. Nothing is sent unless all watchers are level.
     pub(crate) fn request_progress(&mut self, id: StreamId) {
         self.release_awaiting();
-        if !self.all_level(id.at) {
+        if !self.all_level(id.at, self.known) {
             return;
         }
         let (head, known) = (self.head, self.known);
@@ -144,37 +135,35 @@ impl Shard {
 
     /// A requested notification comes up. It may say no more than what all watchers have been sent.
     pub(crate) fn requested_progress(&mut self, at: u32) {
-        let level = self.all_level(at);
         let head = self.head;
         let stream = &mut self.streams[at as usize];
         let Some(target) = stream.progress_target else {
             return;
         };
-        if !level {
-            stream.progress_target = None;
-            return;
-        }
         let pending = stream.work.iter().filter_map(|work| match work {
             Work::Deliver(delivery) => Some(delivery.pending_from - 1),
             _ => None,
         });
         let complete = pending.min().unwrap_or(head).min(head);
-        if complete >= target {
-            stream.progress_target = None;
-            let revision = complete;
-            self.respond(
-                at,
-                Control {
-                    id: INVALID_WATCH_ID,
-                    revision,
-                    ..Control::default()
-                },
-            );
-        } else if head < target {
+        if head < target {
             let generation = stream.generation;
             self.awaiting.push(StreamId { at, generation });
-        } else {
+        } else if complete < target {
             stream.work.push_back(Work::Progress);
+        } else {
+            let level = self.all_level(at, complete);
+            self.streams[at as usize].progress_target = None;
+            if level {
+                let id = INVALID_WATCH_ID;
+                self.respond(
+                    at,
+                    Control {
+                        id,
+                        revision: complete,
+                        ..Control::default()
+                    },
+                );
+            }
         }
     }
 }

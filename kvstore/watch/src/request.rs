@@ -7,8 +7,9 @@ use mainstay_proto::etcdserverpb::watch_create_request::FilterType;
 use mainstay_proto::etcdserverpb::watch_request::RequestUnion;
 use mainstay_proto::etcdserverpb::{WatchCreateRequest, WatchRequest};
 
+use crate::limits::FUTURE_SLACK;
 use crate::range::Range;
-use crate::stream::{Control, Slot, Work};
+use crate::stream::{Control, Future, Slot, Work};
 use crate::sub::{Few, Flags, Sub, Watcher};
 use crate::{History, Shard, StreamId};
 
@@ -196,7 +197,11 @@ impl Shard {
         self.watchers += 1;
         stream.progress_watchers += usize::from(flags.has(Flags::PROGRESS));
         if flags.has(Flags::FUTURE) {
-            stream.future.push((id, nonce));
+            if stream.future.len() > stream.live + FUTURE_SLACK {
+                stream.forget_reached(self.head);
+            }
+            let start = watcher.cursor;
+            stream.future.push(Future { nonce, start });
         }
         if flags.has(Flags::UNSYNCED) {
             stream.unsynced += 1;
@@ -258,7 +263,7 @@ impl Shard {
         self.watchers -= 1;
         stream.progress_watchers -= usize::from(watcher.flags.has(Flags::PROGRESS));
         if watcher.flags.has(Flags::FUTURE) {
-            stream.future.retain(|f| *f != (id, watcher.nonce));
+            stream.future.retain(|f| f.nonce != watcher.nonce);
         }
         if watcher.flags.has(Flags::UNSYNCED) {
             stream.unsynced -= 1;

@@ -175,6 +175,7 @@ impl Shard {
         if self.stream(id).is_none() {
             return;
         }
+        self.streams[id.at as usize].future.clear();
         let ids: Vec<i64> = self.streams[id.at as usize].ids.keys().copied().collect();
         for watch_id in ids {
             self.remove_watcher(id.at, watch_id);
@@ -228,32 +229,36 @@ impl Shard {
         }
         self.refresh_header();
         let mut writer = Writer::new(std::mem::take(&mut self.chunk), out);
-        let stalled = self.write(id.at, history, &mut writer, max_bytes);
+        let failed = self.write(id.at, history, &mut writer, max_bytes);
         let frames = writer.frames;
         self.events_sent += writer.events;
         self.chunk = writer.finish();
-        let more = self.streams[id.at as usize].has_something();
-        if stalled {
+        let stream = &mut self.streams[id.at as usize];
+        let more = stream.has_something();
+        if !failed.is_empty() {
+            stream.work.extend(failed);
             self.stalled.push(id);
-        } else if more {
+        }
+        if more {
             self.wake(id.at);
         }
-        if frames > 0 || (more && !stalled) {
+        if frames > 0 || more {
             Poll::Ready(frames)
         } else {
             Poll::Idle
         }
     }
 
-    /// Does the stream's work in turn, control responses first. Returns whether history failed.
+    /// Does the stream's work in turn, control responses first. Returns the work for which history failed.
     fn write(
         &mut self,
         at: u32,
         history: &dyn History,
         writer: &mut Writer<'_>,
         max_bytes: usize,
-    ) -> bool {
+    ) -> Vec<Work> {
         let mut steps = 0;
+        let mut failed = Vec::new();
         loop {
             let header = self.header.value;
             let stream = &mut self.streams[at as usize];
@@ -263,29 +268,22 @@ impl Shard {
                 writer.control(&control.response(header));
             }
             if writer.bytes >= max_bytes || steps >= CATCH_UP_STEPS_MAX {
-                return false;
+                return failed;
             }
             let Some(work) = stream.work.pop_front() else {
-                return false;
+                return failed;
             };
             match work {
                 Work::Deliver(delivery) => self.deliver(at, delivery, writer, max_bytes),
                 Work::Progress => self.requested_progress(at),
+                // One failure is enough to know for this time.
+                Work::CatchUp { .. } if !failed.is_empty() => failed.push(work),
                 Work::CatchUp { id, nonce } => {
                     let bytes = writer.bytes;
                     match self.catch_up(at, id, nonce, history, writer) {
                         Step::Done => {}
-                        Step::Again => {
-                            self.streams[at as usize]
-                                .work
-                                .push_back(Work::CatchUp { id, nonce });
-                        }
-                        Step::Failed => {
-                            self.streams[at as usize]
-                                .work
-                                .push_front(Work::CatchUp { id, nonce });
-                            return true;
-                        }
+                        Step::Again => self.streams[at as usize].work.push_back(work),
+                        Step::Failed => failed.push(work),
                     }
                     steps += usize::from(writer.bytes == bytes);
                 }

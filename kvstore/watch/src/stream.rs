@@ -70,6 +70,13 @@ pub(crate) enum Work {
     Progress,
 }
 
+/// A watcher created with a start above the revision of the time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Future {
+    pub(crate) nonce: u32,
+    pub(crate) start: i64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Stream {
     /// Tells it from an earlier stream at the same place.
@@ -80,7 +87,7 @@ pub(crate) struct Stream {
     pub(crate) live: usize,
     pub(crate) unsynced: usize,
     /// Watchers that started in the future and may still.
-    pub(crate) future: Vec<(i64, u32)>,
+    pub(crate) future: Vec<Future>,
     pub(crate) control: VecDeque<Control>,
     pub(crate) work: VecDeque<Work>,
     /// Listed among the woken streams.
@@ -115,6 +122,12 @@ impl Stream {
 
     pub(crate) fn has_something(&self) -> bool {
         !self.control.is_empty() || !self.work.is_empty()
+    }
+
+    /// Forgets future starts that no progress notification can be below any more.
+    pub(crate) fn forget_reached(&mut self, head: i64) {
+        let least = self.progress_target.map_or(head, |target| target.min(head));
+        self.future.retain(|f| f.start > least);
     }
 
     /// Moves the due time past `now`, keeping the rhythm.
