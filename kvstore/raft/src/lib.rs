@@ -1,1 +1,40 @@
-//! The openraft glue: types, log store, state machine, peer network, membership.
+//! The Raft side of a member: openraft on our own log, state machine and peer network.
+//!
+//! [`Node`] is what the server uses: propose a command, confirm a linearizable read, renew leases, change
+//! members. Every member does all of it, forwarding to the leader where needed; a write's result always
+//! comes from the member's own apply. This crate knows nothing of gRPC.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod codec;
+mod command;
+mod config;
+mod error;
+pub mod ident;
+pub mod identity;
+mod leadership;
+mod leases;
+pub mod limits;
+mod log_store;
+mod members;
+mod membership;
+mod metrics;
+mod node;
+mod peer;
+mod proposals;
+mod reads;
+mod reclaim;
+mod start;
+mod state_dir;
+mod state_machine;
+mod types;
+mod waiters;
+
+pub use self::command::{Applied, Command};
+pub use self::config::{InitialMember, NodeConfig, PeerTls, TlsSource};
+pub use self::error::{Error, StartError, StopReason};
+pub use self::metrics::Metrics;
+pub use self::node::{LeaderInfo, LeaseInfo, Node, Status};
+pub use self::peer::{RemoteCluster, fetch_members};
+pub use self::state_machine::Reader;

@@ -1,0 +1,45 @@
+# Everything a person does with Mainstay. `make` alone lists it.
+
+# One target directory outside the checkout: RocksDB takes ten minutes to compile and is shared by all checkouts.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/mainstay/target
+# Where the cluster of `make up` keeps its data, logs and process ids.
+export MAINSTAY_RUN ?= $(CURDIR)/run
+CARGO ?= cargo
+
+.PHONY: help up down setup build test verify fix bench bench-quick crash
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+up: ## install what is missing, build, start three members and show a first tour
+	@scripts/up
+
+down: ## stop what `make up` started; data stays
+	@scripts/down
+
+setup: ## install what building needs (Debian packages)
+	@scripts/setup
+
+build: setup ## build the server
+	$(CARGO) build --release -p kvstore
+
+test: setup ## all tests that fit into minutes
+	@scripts/test
+
+verify: setup ## formatting, lints and tests; writes nothing
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	@scripts/test
+
+fix: ## format, and fix what lints can fix
+	$(CARGO) fmt --all
+	$(CARGO) clippy --release --workspace --all-targets --fix --allow-dirty --allow-staged
+
+bench: build ## side by side with Debian's etcd, about 25 minutes
+	$(CARGO) run --release -p mainstay-bench -- compare --subject-bin $(CARGO_TARGET_DIR)/release/kvstore
+
+bench-quick: build ## the same in about 3 minutes
+	$(CARGO) run --release -p mainstay-bench -- compare --quick --subject-bin $(CARGO_TARGET_DIR)/release/kvstore
+
+crash: build ## 200 rounds of kill -9 under load
+	MAINSTAY_CRASH_ROUNDS=200 $(CARGO) test --release -p mainstay-tests --test crash -- --nocapture

@@ -1,0 +1,116 @@
+//! Who leads: what Raft believes, corrected by what this member actually hears.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use openraft::async_runtime::Instant as _;
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::error::StopReason;
+use crate::limits::{DISK_STALL_HANDOVER, SNAPSHOT_LOG_BYTES};
+use crate::metrics::count;
+use crate::node::{Inner, LeaderInfo};
+
+/// How often silence is noticed.
+const SILENCE_TICK: Duration = Duration::from_millis(100);
+/// How often disk and log are looked at.
+const DISK_TICK: Duration = Duration::from_millis(250);
+
+impl Inner {
+    /// Raft keeps naming a leader that has died until another is elected. A leader that is not heard
+    /// for two election timeouts, or that hears no quorum for so long, is none.
+    fn leader_now(&self) -> LeaderInfo {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let silence_ms = 2 * self.election_ms;
+        let term = metrics.current_term;
+        let leader = metrics.current_leader.filter(|leader| {
+            if *leader == self.member_id() {
+                let acked = metrics.last_quorum_acked.as_ref();
+                acked.is_none_or(|at| at.elapsed() < Duration::from_millis(silence_ms))
+            } else {
+                let heard = self.heard_leader_ms.load(Ordering::Relaxed);
+                self.shared.now_ms().saturating_sub(heard) < silence_ms
+            }
+        });
+        LeaderInfo { leader, term }
+    }
+
+    /// Publishes changes of leader and term.
+    pub(crate) async fn run_leader_watch(self: Arc<Self>) {
+        let mut metrics = self.raft.metrics();
+        let mut tick = interval(SILENCE_TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last_leader = None;
+        loop {
+            tokio::select! {
+                changed = metrics.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                _ = tick.tick() => {}
+            }
+            if let Err(fatal) = &metrics.borrow_watched().running_state {
+                self.fatal(fatal);
+            }
+            let now = self.leader_now();
+            self.leader.send_if_modified(|info| {
+                let changed = *info != now;
+                *info = now;
+                changed
+            });
+            if now.leader.is_some() && now.leader != last_leader {
+                last_leader = now.leader;
+                count(&self.shared.metrics.leader_changes);
+                let leader = now.leader.unwrap_or(0);
+                tracing::info!("member {leader:x} leads in term {}", now.term);
+            }
+        }
+    }
+
+    /// Hands leadership over when the disk stalls, keeps the log's size in bounds, and notices that this
+    /// member was removed.
+    pub(crate) async fn run_disk_watch(self: Arc<Self>) {
+        let mut tick = interval(DISK_TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut snapshot_at = self.wal.stats().bytes;
+        loop {
+            tick.tick().await;
+            if self.wal.oldest_unsynced().is_some_and(|age| age > DISK_STALL_HANDOVER)
+                && self.raft.is_leader()
+                && let Some(to) = self.best_successor()
+            {
+                tracing::warn!("the log's disk stalls: handing leadership to member {to:x}");
+                if let Err(e) = self.raft.trigger().transfer_leader(to).await {
+                    self.fatal(&e);
+                }
+            }
+            let written = self.wal.stats().bytes;
+            if written.saturating_sub(snapshot_at) > SNAPSHOT_LOG_BYTES {
+                snapshot_at = written;
+                if let Err(e) = self.raft.trigger().snapshot().await {
+                    self.fatal(&e);
+                }
+            }
+            if self.shared.members.load().removed.contains(&self.member_id()) {
+                self.stop_with(StopReason::Removed);
+            }
+        }
+    }
+
+    /// The other voter with the longest log.
+    pub(crate) fn best_successor(&self) -> Option<u64> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let replication = metrics.replication.as_ref()?;
+        let members = self.shared.members.load();
+        replication
+            .iter()
+            .filter(|(id, _)| **id != self.member_id() && members.is_voter(**id))
+            .max_by_key(|(_, matched)| matched.map(|id| id.index))
+            .map(|(id, _)| *id)
+    }
+}

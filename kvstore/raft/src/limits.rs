@@ -1,0 +1,85 @@
+//! Every limit of this crate, in one place.
+
+use std::time::Duration;
+
+/// Largest frame a peer may send (bytes). One append request holds at most [`APPEND_BYTES_MAX`] of
+/// entries, or a single entry of at most the request limit.
+pub const FRAME_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of entries put into one append request.
+pub const APPEND_BYTES_MAX: usize = 4 << 20;
+
+/// Append requests in flight per follower: one on the wire while one is being written to disk, and
+/// one of each to spare. Deeper pipelines leave less to batch (hashicorp/raft#541).
+pub const APPEND_PIPELINE_DEPTH: usize = 4;
+
+/// Frames queued for one peer connection before senders wait.
+pub const PEER_QUEUE_FRAMES_MAX: usize = 1024;
+
+/// Entries read at once when applying.
+pub const APPLY_READ_BYTES_MAX: usize = 8 << 20;
+
+/// Commands that go into one engine batch.
+pub const APPLY_BATCH_ENTRIES_MAX: usize = 4096;
+
+/// Bytes of commands that go into one engine batch.
+pub const APPLY_BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// Requests accepted by this member and not yet answered. Above it: "too many requests".
+pub const PENDING_PROPOSALS_MAX: usize = 50_000;
+
+/// Bytes of one piece of a snapshot file on the wire.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
+
+/// Files one snapshot may have; a peer that announces more is refused.
+pub const SNAPSHOT_FILES_MAX: usize = 100_000;
+
+/// A snapshot that makes no progress for this long is given up.
+pub const SNAPSHOT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Whole time one snapshot may take, from the first byte to installed.
+pub const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// Log entries between two snapshots of the state machine.
+pub const SNAPSHOT_ENTRIES: u64 = 100_000;
+
+/// Log bytes between two snapshots of the state machine; bounds what a restart replays and what
+/// the log keeps when entries are large.
+pub const SNAPSHOT_LOG_BYTES: u64 = 256 << 20;
+
+/// Entries kept in the log behind a snapshot so that a briefly absent follower catches up without one.
+pub const LOG_KEEP_ENTRIES: u64 = 50_000;
+
+/// A learner may be promoted when at most this many entries behind the leader, or within 90 %
+/// (etcd's rule), whichever is easier to meet.
+pub const PROMOTE_LAG_ENTRIES_MAX: u64 = 1_000;
+
+/// A leader whose log write is older than this hands leadership over.
+pub const DISK_STALL_HANDOVER: Duration = Duration::from_secs(2);
+
+/// How long one connection attempt to a peer may take.
+pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_millis(1000);
+
+/// Shortest pause between two connection attempts to the same peer.
+pub const PEER_RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a peer may take over its side of the handshake.
+pub const PEER_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections from peers served at once.
+pub const PEER_CONNECTIONS_MAX: usize = 256;
+
+/// Leases revoked by one pass of the expiry loop.
+pub const LEASE_EXPIRE_BATCH: usize = 1000;
+
+/// Leases written into one checkpoint command.
+pub const LEASE_CHECKPOINT_BATCH: usize = 1000;
+
+/// Period of the lease expiry loop.
+pub const LEASE_TICK: Duration = Duration::from_millis(200);
+
+/// Members a cluster may have.
+pub const MEMBERS_MAX: usize = 64;
+
+const _: () = assert!(APPEND_BYTES_MAX * 2 <= FRAME_BYTES_MAX);
+const _: () = assert!(SNAPSHOT_CHUNK_BYTES < FRAME_BYTES_MAX);

@@ -1,0 +1,267 @@
+//! A member of the cluster, as the server uses it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mainstay_engine::Engine;
+use mainstay_proto::etcdserverpb::{AlarmMember, Member};
+use mainstay_wal::Wal;
+use mainstay_watch::Hub;
+use parking_lot::Mutex;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::error::{Error, StopReason};
+use crate::metrics::Metrics;
+use crate::peer::{Greeter, Links};
+use crate::reads::ReadRounds;
+use crate::state_dir::StateDir;
+use crate::state_machine::{Reader, Shared, StateMachine};
+use crate::types::TypeConfig;
+
+pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
+
+/// Who leads, as this member sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaderInfo {
+    /// `None` while there is none, or while this member cannot hear it.
+    pub leader: Option<u64>,
+    pub term: u64,
+}
+
+/// A cheap look at a member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    pub member_id: u64,
+    pub cluster_id: u64,
+    /// 0 when there is none.
+    pub leader: u64,
+    pub term: u64,
+    pub last_log_index: u64,
+    pub committed_index: u64,
+    pub applied_index: u64,
+    pub is_learner: bool,
+    /// Bytes on disk.
+    pub db_size: i64,
+    /// Bytes of live data, estimated.
+    pub db_in_use: i64,
+    pub quota: i64,
+    /// Requests accepted and not yet answered.
+    pub pending_proposals: usize,
+}
+
+/// What `lease_time_to_live` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeaseInfo {
+    /// Remaining seconds; -1 for an unknown lease.
+    pub ttl: i64,
+    pub granted_ttl: i64,
+    pub keys: Vec<bytes::Bytes>,
+}
+
+/// Handle of a member. Clones share it; [`Node::shutdown`] ends it.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What all parts of a running member share.
+pub(crate) struct Inner {
+    pub(crate) name: String,
+    pub(crate) advertise_client_urls: Vec<String>,
+    pub(crate) cluster_token: String,
+    pub(crate) max_learners: usize,
+    pub(crate) quota_bytes: i64,
+    pub(crate) request_timeout: Duration,
+    pub(crate) election_ms: u64,
+    pub(crate) max_command_bytes: usize,
+    pub(crate) raft: Raft,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) greeter: Arc<Greeter>,
+    pub(crate) links: Arc<Links>,
+    pub(crate) dir: Arc<StateDir>,
+    pub(crate) wal: Arc<Wal>,
+    pub(crate) reads: ReadRounds,
+    pub(crate) leader: watch::Sender<LeaderInfo>,
+    /// Milliseconds of the member's clock when the leader was last heard.
+    pub(crate) heard_leader_ms: AtomicU64,
+    /// Serializes membership changes.
+    pub(crate) changing_members: tokio::sync::Mutex<()>,
+    /// Keeps checkpoints and renewals of leases in the order in which they were decided.
+    pub(crate) lease_order: tokio::sync::Mutex<()>,
+    pub(crate) stop: watch::Sender<Option<StopReason>>,
+    pub(crate) runtime: Mutex<Option<Runtime>>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(crate) fn member_id(&self) -> u64 {
+        self.shared.member_id
+    }
+
+    pub(crate) fn greeter(&self) -> &Greeter {
+        &self.greeter
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn state_dir(&self) -> &Arc<StateDir> {
+        &self.dir
+    }
+
+    /// Remembers that the leader was heard now.
+    pub(crate) fn hear_leader(&self) {
+        self.heard_leader_ms.store(self.shared.now_ms(), Ordering::Relaxed);
+    }
+
+    /// Ends the member's service; the first reason stays.
+    pub(crate) fn stop_with(&self, reason: StopReason) {
+        self.stop.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(reason);
+            }
+            first
+        });
+    }
+
+    /// Waits until this member has applied up to `index`.
+    pub(crate) async fn wait_applied(&self, index: u64, limit: Duration) -> Result<(), Error> {
+        let mut applied = self.shared.applied.subscribe();
+        match timeout(limit, applied.wait_for(|at| *at >= index)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Error::Stopped),
+            Err(_) => Err(Error::TimeoutAppliedIndex),
+        }
+    }
+}
+
+impl Node {
+    /// Reads of the current database; take a new one per request, a snapshot may replace it.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::clone(&self.inner.shared.reader.load())
+    }
+
+    /// Where watchers are fed from.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.inner.shared.hub
+    }
+
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.shared.metrics
+    }
+
+    /// The log's own counters.
+    #[must_use]
+    pub fn wal(&self) -> &Wal {
+        &self.inner.wal
+    }
+
+    #[must_use]
+    pub fn member_id(&self) -> u64 {
+        self.inner.member_id()
+    }
+
+    #[must_use]
+    pub fn cluster_id(&self) -> u64 {
+        self.inner.greeter.identity.cluster_id
+    }
+
+    /// The member's name, as configured.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// Who leads now; cheap.
+    #[must_use]
+    pub fn leader(&self) -> LeaderInfo {
+        *self.inner.leader.borrow()
+    }
+
+    /// Tells of every change of leader or term.
+    #[must_use]
+    pub fn leader_changes(&self) -> watch::Receiver<LeaderInfo> {
+        self.inner.leader.subscribe()
+    }
+
+    /// Whether this member was added as a learner and not promoted yet.
+    #[must_use]
+    pub fn is_learner(&self) -> bool {
+        let members = self.inner.shared.members.load();
+        members.membership().get_node(&self.member_id()).is_some_and(|node| node.learner)
+    }
+
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let inner = &self.inner;
+        let LeaderInfo { leader, term } = self.leader();
+        let size = inner.shared.engine.load().size();
+        let metrics = inner.raft.metrics();
+        let (last_log_index, committed_index) = {
+            use openraft::async_runtime::watch::WatchReceiver;
+            let m = metrics.borrow_watched();
+            (
+                m.last_log_index.unwrap_or(0),
+                m.local_committed.map_or(0, |id| id.index),
+            )
+        };
+        let applied_index = *inner.shared.applied.borrow();
+        Status {
+            member_id: self.member_id(),
+            cluster_id: self.cluster_id(),
+            leader: leader.unwrap_or(0),
+            term,
+            last_log_index: last_log_index.max(applied_index),
+            committed_index: committed_index.max(applied_index),
+            applied_index,
+            is_learner: self.is_learner(),
+            db_size: i64::try_from(size.total_bytes).unwrap_or(i64::MAX),
+            db_in_use: i64::try_from(size.in_use_bytes).unwrap_or(i64::MAX),
+            quota: inner.quota_bytes,
+            pending_proposals: inner.shared.waiters.pending(),
+        }
+    }
+
+    /// All members, in order of their ids, as this member has applied them.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        self.inner.shared.members.load().list()
+    }
+
+    /// Active alarms: none exist yet, nothing raises one.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<AlarmMember> {
+        Vec::new()
+    }
+
+    /// Waits until everything this member had applied up to now is dropped below `revision`.
+    pub async fn wait_reclaimed(&self, revision: i64) -> Result<(), Error> {
+        let shared = Arc::clone(&self.inner.shared);
+        tokio::task::spawn_blocking(move || shared.reclaimer.wait(revision))
+            .await
+            .map_err(|e| Error::Fatal(e.to_string()))?
+            .map_err(|e| Error::Fatal(e.to_string()))
+    }
+
+    /// Resolves when the member no longer serves.
+    pub async fn stopped(&self) -> StopReason {
+        let mut stop = self.inner.stop.subscribe();
+        match stop.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or(StopReason::Shutdown),
+            Err(_) => StopReason::Shutdown,
+        }
+    }
+}

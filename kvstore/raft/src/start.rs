@@ -1,0 +1,376 @@
+//! Bringing a member up and down.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use mainstay_engine::Engine;
+use mainstay_engine_rocks::RocksOptions;
+use mainstay_wal::{OsDisk, Verdict, Wal};
+use mainstay_watch::{Hub, HubOptions, ShardSeed};
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{Config, SnapshotPolicy};
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::command::Command;
+use crate::config::NodeConfig;
+use crate::error::{StartError, StopReason};
+use crate::identity::{self, Identity, KnownPeers};
+use crate::limits::{
+    LOG_KEEP_ENTRIES, PEER_CONNECT_TIMEOUT, SNAPSHOT_ENTRIES, SNAPSHOT_TIMEOUT,
+};
+use crate::log_store::LogStore;
+use crate::members::Attributes;
+use crate::metrics::Metrics;
+use crate::node::{Inner, LeaderInfo, Node, Raft};
+use crate::peer::{Greeter, Links, Network, Purpose, Refusal, serve};
+use crate::reads::ReadRounds;
+use crate::reclaim::Reclaimer;
+use crate::state_dir::StateDir;
+use crate::state_machine::{Opened, Shared, StateMachine};
+use crate::types::PeerNode;
+use crate::waiters::Waiters;
+
+/// Threads of Raft's own runtime: core, apply and network never wait for clients' work.
+const RAFT_THREADS: usize = 3;
+/// Pause between two attempts to publish this member's attributes.
+const PUBLISH_PAUSE: Duration = Duration::from_millis(100);
+/// Whole time a clean shutdown may take to hand leadership over.
+const HANDOVER_LIMIT: Duration = Duration::from_millis(1000);
+
+fn io_error(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StartError {
+    let path = path.display().to_string();
+    move |source| StartError::Io { what, path, source }
+}
+
+impl Node {
+    /// Opens the data directory, joins or founds the cluster and starts serving peers. Returns the node
+    /// and the seeds of its watch shards, one per serving thread.
+    pub async fn start(config: NodeConfig) -> Result<(Self, Vec<ShardSeed>), StartError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(RAFT_THREADS)
+            .thread_name("raft")
+            .enable_all()
+            .build()
+            .map_err(|e| StartError::Raft(e.to_string()))?;
+        let starting = runtime.spawn(start_inner(config));
+        match starting.await {
+            Ok(Ok((inner, seeds))) => {
+                *inner.runtime.lock() = Some(runtime);
+                Ok((Self { inner }, seeds))
+            }
+            Ok(Err(e)) => {
+                runtime.shutdown_background();
+                Err(e)
+            }
+            Err(e) => Err(StartError::Raft(e.to_string())),
+        }
+    }
+
+    /// Hands leadership over, writes what is in memory to disk and stops. Bounded in time.
+    pub async fn shutdown(&self) {
+        let inner = Arc::clone(&self.inner);
+        let Some(runtime) = inner.runtime.lock().take() else { return };
+        let stopping = runtime.spawn(async move {
+            if inner.raft.is_leader()
+                && let Some(to) = inner.best_successor()
+                && !matches!(timeout(HANDOVER_LIMIT, inner.transfer_leader(to)).await, Ok(Ok(())))
+            {
+                tracing::warn!("leadership could not be handed over in time");
+            }
+            inner.stop_with(StopReason::Shutdown);
+            if let Err(e) = inner.raft.shutdown().await {
+                tracing::warn!("raft did not stop cleanly: {e}");
+            }
+            let flushing = tokio::task::spawn_blocking(move || {
+                if let Err(e) = inner.shared.engine.load().flush() {
+                    tracing::warn!("flush at shutdown: {e}");
+                }
+                if let Err(e) = inner.wal.close() {
+                    tracing::warn!("closing the log: {e}");
+                }
+            });
+            drop(flushing.await);
+        });
+        drop(stopping.await);
+        runtime.shutdown_background();
+    }
+}
+
+/// What is on disk, opened.
+struct Storage {
+    identity: Identity,
+    wal: Arc<Wal>,
+    log_store: LogStore,
+    dir: Arc<StateDir>,
+    options: RocksOptions,
+    opened: Opened,
+}
+
+fn open_storage(config: &NodeConfig, stop: &watch::Sender<Option<StopReason>>) -> Result<Storage, StartError> {
+    let member_dir = config.data_dir.join("member");
+    std::fs::create_dir_all(&member_dir).map_err(io_error("cannot create", &member_dir))?;
+    let loaded = identity::load(&config.data_dir).map_err(io_error("cannot read identity in", &member_dir))?;
+    let identity = match loaded {
+        Some(identity) => identity,
+        None => {
+            let identity = Identity {
+                member_id: config.member_id,
+                cluster_id: config.cluster_id,
+                incarnation: rand::random(),
+            };
+            identity::store(&config.data_dir, &identity)
+                .map_err(io_error("cannot write identity in", &member_dir))?;
+            identity
+        }
+    };
+    let wal_dir = config.wal_dir.clone().unwrap_or_else(|| member_dir.join("wal"));
+    let wal_options = mainstay_wal::Options { no_fsync: config.unsafe_no_fsync, ..Default::default() };
+    let on_fatal = {
+        let stop = stop.clone();
+        Box::new(move |e: &mainstay_wal::WalError| {
+            stop.send_replace(Some(StopReason::Fatal(format!("log: {e}"))));
+        })
+    };
+    let (wal, recovered) = Wal::open(OsDisk::new(), &wal_dir, wal_options, on_fatal)
+        .map_err(|e| StartError::Wal(e.to_string()))?;
+    match &recovered.verdict {
+        Verdict::Intact => {}
+        Verdict::TornTail { dropped_bytes } => {
+            tracing::info!("dropped {dropped_bytes} bytes of a write that was never acknowledged");
+        }
+        damaged => return Err(StartError::LogDamaged(damaged.to_string())),
+    }
+    let wal = Arc::new(wal);
+    let log_store = LogStore::new(Arc::clone(&wal), recovered.vote, recovered.committed)
+        .map_err(|e| StartError::Wal(e.to_string()))?;
+    let state = member_dir.join("state");
+    let dir = StateDir::open(state.clone()).map_err(io_error("cannot open", &state))?;
+    let current = dir.current().map_err(io_error("cannot open", &state))?;
+    let options = RocksOptions::default();
+    let opened = Opened::open(&current, &options, config.min_lease_ttl())
+        .map_err(|e| StartError::Storage(e.to_string()))?;
+    Ok(Storage { identity, wal, log_store, dir: Arc::new(dir), options, opened })
+}
+
+fn raft_config(config: &NodeConfig) -> Result<Config, StartError> {
+    let election = config.election_ms;
+    let raft = Config {
+        cluster_name: format!("{:x}", config.cluster_id),
+        heartbeat_interval: config.heartbeat_ms,
+        // openraft adds a random wait to a lease of the upper bound: together 1 to 2 of etcd's
+        // election timeouts, as with etcd.
+        election_timeout_min: election / 2,
+        election_timeout_max: election,
+        install_snapshot_timeout: u64::try_from(SNAPSHOT_TIMEOUT.as_millis()).unwrap_or(u64::MAX),
+        max_payload_entries: 4096,
+        replication_lag_threshold: 2 * (SNAPSHOT_ENTRIES + LOG_KEEP_ENTRIES),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(config.snapshot_count.max(SNAPSHOT_ENTRIES)),
+        max_in_snapshot_log_to_keep: LOG_KEEP_ENTRIES,
+        purge_batch_size: 1024,
+        enable_pre_vote: Some(config.pre_vote),
+        // A restarted leader must be elected again: its state machine may be older than its log.
+        enable_leader_restore: Some(false),
+        quorum_loss_probe_interval: Some(4 * election),
+        ..Default::default()
+    };
+    raft.validate().map_err(|e| StartError::Config(e.to_string()))
+}
+
+async fn start_inner(config: NodeConfig) -> Result<(Arc<Inner>, Vec<ShardSeed>), StartError> {
+    let (stop, _) = watch::channel(None);
+    let raft_config = Arc::new(raft_config(&config)?);
+    let (config, storage, stop) = tokio::task::spawn_blocking(move || {
+        let storage = open_storage(&config, &stop);
+        storage.map(|storage| (config, storage, stop))
+    })
+    .await
+    .map_err(|e| StartError::Storage(e.to_string()))??;
+    let Storage { identity, wal, log_store, dir, options, opened } = storage;
+    let metrics = Arc::new(Metrics::default());
+    let Opened { engine, mvcc, lessor, members, applied } = opened;
+    let (hub, seeds) =
+        Hub::new(config.watch_shards, mvcc.revision(), HubOptions { max_request_bytes: config.max_request_bytes, ..HubOptions::default() });
+    hub.set_compacted(mvcc.compacted());
+    let reclaimer = Reclaimer::start(&engine).map_err(|e| StartError::Storage(e.to_string()))?;
+    let shared = Arc::new(Shared {
+        member_id: identity.member_id,
+        reader: ArcSwap::from_pointee(mvcc.reader()),
+        engine: ArcSwap::new(engine),
+        members: ArcSwap::from_pointee(members),
+        lessor: Mutex::new(lessor),
+        // Old commands that are applied again after a restart must not meet new waiters.
+        waiters: Waiters::new(rand::random::<u64>() >> 1),
+        hub,
+        reclaimer,
+        applied: watch::channel(applied.map_or(0, |id| id.index)).0,
+        metrics,
+        started: Instant::now(),
+        min_lease_ttl: config.min_lease_ttl(),
+    });
+    let known = KnownPeers::open(&config.data_dir)
+        .map_err(io_error("cannot read peers in", &config.data_dir))?;
+    let greeter = Arc::new(Greeter { identity, known, shared: Arc::clone(&shared) });
+    let (refusals, refused) = mpsc::channel(16);
+    let links = Arc::new(Links {
+        greeter: Arc::clone(&greeter),
+        tls: config.peer_tls.clone(),
+        bootstrap: config.initial_members.iter().map(|m| (m.id, m.peer_urls.clone())).collect(),
+        refusals,
+        links: Mutex::new(HashMap::new()),
+    });
+    let fresh = applied.is_none() && wal.state().last.is_none();
+    if fresh {
+        refuse_if_bootstrapped(&config, &links, identity.member_id).await?;
+    }
+    let machine = StateMachine::new(
+        Arc::clone(&shared),
+        (mvcc, applied),
+        Arc::clone(&dir),
+        options,
+    );
+    let election = Duration::from_millis(config.election_ms);
+    let network =
+        Network { links: Arc::clone(&links), append_timeout: 2 * election, vote_timeout: election };
+    let raft = Raft::new(identity.member_id, raft_config, network, log_store, machine)
+        .await
+        .map_err(|e| StartError::Raft(e.to_string()))?;
+    let inner = Arc::new(Inner {
+        name: config.name.clone(),
+        advertise_client_urls: config.advertise_client_urls.clone(),
+        cluster_token: config.cluster_token.clone(),
+        max_learners: config.max_learners,
+        quota_bytes: config.quota_bytes,
+        request_timeout: config.request_timeout(),
+        election_ms: config.election_ms,
+        max_command_bytes: config.max_request_bytes,
+        raft,
+        shared,
+        greeter,
+        links,
+        dir,
+        wal,
+        reads: ReadRounds::default(),
+        leader: watch::channel(LeaderInfo::default()).0,
+        heard_leader_ms: AtomicU64::new(0),
+        changing_members: tokio::sync::Mutex::new(()),
+        lease_order: tokio::sync::Mutex::new(()),
+        stop,
+        runtime: Mutex::new(None),
+    });
+    run(&inner, &config, refused)?;
+    if fresh && !config.join_existing {
+        found(&inner, &config).await?;
+    }
+    Ok((inner, seeds))
+}
+
+/// Starts the tasks of a member.
+fn run(
+    inner: &Arc<Inner>,
+    config: &NodeConfig,
+    refused: mpsc::Receiver<Refusal>,
+) -> Result<(), StartError> {
+    for listener in &config.peer_listeners {
+        let listener = listener
+            .try_clone()
+            .and_then(|l: TcpListener| l.set_nonblocking(true).map(|()| l))
+            .and_then(tokio::net::TcpListener::from_std)
+            .map_err(|e| StartError::Config(format!("peer listener: {e}")))?;
+        tokio::spawn(serve(listener, config.peer_tls.clone(), Arc::clone(inner)));
+    }
+    tokio::spawn(Arc::clone(inner).run_read_rounds());
+    tokio::spawn(Arc::clone(inner).run_leader_watch());
+    tokio::spawn(Arc::clone(inner).run_disk_watch());
+    tokio::spawn(Arc::clone(inner).run_leases());
+    tokio::spawn(Arc::clone(inner).run_promotions());
+    tokio::spawn(Arc::clone(inner).run_refusals(refused));
+    tokio::spawn(Arc::clone(inner).publish_attributes());
+    Ok(())
+}
+
+/// A member without data asks its peers whether they know it with data: then it was wiped and must not
+/// vote under its old id. Peers that cannot be reached decide nothing now and refuse later.
+async fn refuse_if_bootstrapped(
+    config: &NodeConfig,
+    links: &Arc<Links>,
+    me: u64,
+) -> Result<(), StartError> {
+    for peer in config.initial_members.iter().filter(|m| m.id != me) {
+        let link = links.get(peer.id, Purpose::Control);
+        if let Err(e) = link.conn_within(PEER_CONNECT_TIMEOUT).await
+            && e.to_string().contains(&format!("{:?}", Refusal::OtherIncarnation))
+        {
+            return Err(StartError::AlreadyBootstrapped(me));
+        }
+    }
+    Ok(())
+}
+
+/// The first configuration; every founding member writes the same.
+async fn found(inner: &Inner, config: &NodeConfig) -> Result<(), StartError> {
+    let members: BTreeMap<u64, PeerNode> = config
+        .initial_members
+        .iter()
+        .map(|m| (m.id, PeerNode { peer_urls: m.peer_urls.clone(), learner: false }))
+        .collect();
+    match inner.raft.initialize(members).await {
+        Ok(()) => Ok(()),
+        // A peer was faster and has sent its log already.
+        Err(openraft::errors::RaftError::APIError(
+            openraft::errors::InitializeError::NotAllowed(_),
+        )) => Ok(()),
+        Err(e) => Err(StartError::Raft(e.to_string())),
+    }
+}
+
+impl Inner {
+    /// A peer said that this member cannot go on.
+    async fn run_refusals(self: Arc<Self>, mut refused: mpsc::Receiver<Refusal>) {
+        while let Some(refusal) = refused.recv().await {
+            match refusal {
+                Refusal::Removed => self.stop_with(StopReason::Removed),
+                Refusal::OtherIncarnation => self.stop_with(StopReason::Fatal(
+                    StartError::AlreadyBootstrapped(self.member_id()).to_string(),
+                )),
+                Refusal::OtherCluster | Refusal::OtherMember => {
+                    tracing::warn!("a peer belongs to another cluster or has another id: {refusal:?}");
+                }
+            }
+        }
+    }
+
+    /// Tells the cluster this member's name and client URLs until it is known.
+    async fn publish_attributes(self: Arc<Self>) {
+        let id = self.member_id();
+        let wanted = Attributes {
+            name: self.name.clone(),
+            client_urls: self.advertise_client_urls.clone(),
+            incarnation: self.greeter.identity.incarnation,
+        };
+        while self.shared.members.load().attributes.get(&id) != Some(&wanted) {
+            if self.shared.members.load().contains(id) {
+                let Attributes { name, client_urls, incarnation } = wanted.clone();
+                let command = Command::Attributes { id, name, client_urls, incarnation };
+                if let Err(e) = self.propose(&command).await {
+                    tracing::debug!("publishing this member's attributes: {e}");
+                }
+            }
+            sleep(PUBLISH_PAUSE).await;
+        }
+        tracing::info!("published name {} and client URLs", self.name);
+    }
+
+    /// Whether Raft has stopped.
+    #[must_use]
+    pub(crate) fn raft_stopped(&self) -> bool {
+        self.raft.metrics().borrow_watched().running_state.is_err()
+    }
+}

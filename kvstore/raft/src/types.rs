@@ -1,0 +1,80 @@
+//! The types openraft is built with here.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+/// A log entry's command: bytes that only the state machine looks into.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cmd(pub Bytes);
+
+impl fmt::Debug for Cmd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cmd({} bytes)", self.0.len())
+    }
+}
+
+impl fmt::Display for Cmd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+/// What Raft's membership knows of a member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerNode {
+    /// Peer URLs, as given by the user.
+    pub peer_urls: Vec<String>,
+    /// Whether the member was added as a learner. A member added as a voter is a learner to Raft
+    /// until it has caught up, so that adding it cannot cost the cluster its quorum; it is never
+    /// shown as one.
+    pub learner: bool,
+}
+
+/// Completes a proposal with what became of it; dropped when Raft stops.
+pub struct Responder<T>(Box<dyn FnOnce(T) + Send>);
+
+impl<T> Responder<T> {
+    pub(crate) fn new(f: impl FnOnce(T) + Send + 'static) -> Self {
+        Self(Box::new(f))
+    }
+}
+
+impl<T> fmt::Debug for Responder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Responder")
+    }
+}
+
+impl<T: Send + 'static> openraft::raft::responder::Responder<TypeConfig, T> for Responder<T> {
+    fn on_complete(self, result: T) {
+        (self.0)(result);
+    }
+}
+
+openraft::declare_raft_types!(
+    /// openraft's parameters: opaque commands, random 64-bit member ids.
+    pub TypeConfig:
+        D = Cmd,
+        R = (),
+        NodeId = u64,
+        Node = PeerNode,
+        Responder<T> = Responder<T> where T: Send + 'static,
+);
+
+pub type LeaderId = openraft::alias::LeaderIdOf<TypeConfig>;
+pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
+pub type Vote = openraft::alias::VoteOf<TypeConfig>;
+pub type Entry = openraft::alias::EntryOf<TypeConfig>;
+pub type Membership = openraft::Membership<u64, PeerNode>;
+pub type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
+pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
+pub type AppendRequest = openraft::raft::AppendEntriesRequest<TypeConfig>;
+pub type AppendResponse = openraft::raft::AppendEntriesResponse<TypeConfig>;
+pub type VoteRequest = openraft::raft::VoteRequest<TypeConfig>;
+pub type VoteResponse = openraft::raft::VoteResponse<TypeConfig>;
+
+/// A log id from its parts.
+pub(crate) fn log_id(term: u64, leader: u64, index: u64) -> LogId {
+    LogId::new(LeaderId { term, node_id: leader }, index)
+}
