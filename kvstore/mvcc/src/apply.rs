@@ -19,6 +19,7 @@ use mainstay_proto::etcdserverpb::{
 };
 use mainstay_proto::mvccpb::event::EventType;
 use mainstay_proto::mvccpb::{Event, KeyValue};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
@@ -211,6 +212,7 @@ impl<'a, E: Engine> Apply<'a, E> {
             engine_revision: self.mvcc.position.revision,
             revision: self.visible_revision(),
             compacted: self.position.compacted,
+            oldest_read: Cell::new(i64::MAX),
         }
     }
 

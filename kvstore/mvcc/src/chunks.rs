@@ -40,9 +40,8 @@ impl<E: Engine> RangeChunks<E> {
             return Err(MvccError::InvalidSortOption);
         }
         let mut request = r.clone();
-        let (header_revision, revision) = reader.read(r.revision, |view| {
-            Ok((view.revision, view.resolve(r.revision)?))
-        })?;
+        let (header_revision, revision) =
+            reader.read(|view| Ok((view.revision, view.resolve(r.revision)?)))?;
         request.revision = revision;
         let wanted = usize::try_from(r.limit).ok().filter(|limit| *limit > 0);
         Ok(Self {
@@ -109,7 +108,7 @@ impl<E: Engine> RangeChunks<E> {
         let mut bytes = 0;
         let mut next_key = None;
         let mut rest = 0;
-        self.reader.read(r.revision, |view| {
+        self.reader.read(|view| {
             let revision = view.resolve(r.revision)?;
             view.visit(
                 Span::new(&r.key, &r.range_end),

@@ -10,6 +10,7 @@ use crate::{MvccError, range, txn};
 use bytes::Bytes;
 use mainstay_engine::Engine;
 use mainstay_proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Reads the store. Every call sees one committed state.
@@ -49,7 +50,7 @@ impl<E: Engine> Reader<E> {
     /// revision is filled: the current one, whatever revision was asked for.
     /// Errors: compacted, future revision.
     pub fn range(&self, r: &RangeRequest) -> Result<RangeResponse, MvccError> {
-        self.read(r.revision, |view| range::range(view, r))
+        self.read(|view| range::range(view, r))
     }
 
     /// Answers a range request in pieces that need little memory each.
@@ -59,8 +60,7 @@ impl<E: Engine> Reader<E> {
 
     /// Runs a transaction that only reads ([`crate::is_read_only`]).
     pub fn txn(&self, r: &TxnRequest) -> Result<TxnResponse, MvccError> {
-        let oldest = txn::oldest_revision(r);
-        self.read(oldest, |view| txn::read_only(view, r))
+        self.read(|view| txn::read_only(view, r))
     }
 
     /// Hashes everything written up to `rev` (0: up to now).
@@ -97,11 +97,10 @@ impl<E: Engine> Reader<E> {
         attached_keys(&*self.shared.engine, lease)
     }
 
-    /// Runs `f` on a consistent view. If it reads at `oldest` (0 or less: only the current revision) and
-    /// a compaction passes that revision meanwhile, records may have been missing.
+    /// Runs `f` on a consistent view. If it reads at an old revision and a compaction passes that
+    /// meanwhile, records may have been missing.
     pub(crate) fn read<T>(
         &self,
-        oldest: i64,
         f: impl FnOnce(&View<'_, E::Snapshot<'_>>) -> Result<T, MvccError>,
     ) -> Result<T, MvccError> {
         let snapshot = self.shared.engine.snapshot();
@@ -115,10 +114,11 @@ impl<E: Engine> Reader<E> {
             engine_revision: revision,
             revision,
             compacted,
+            oldest_read: Cell::new(i64::MAX),
         };
         let result = f(&view);
-        let was_past = oldest > 0 && oldest < revision;
-        if was_past && self.shared.compacted() > oldest {
+        let oldest = view.oldest_read.get();
+        if oldest < revision && self.shared.compacted() > oldest {
             return Err(MvccError::Compacted);
         }
         result

@@ -133,13 +133,3 @@ pub(crate) fn read_only<R: Read + ?Sized>(
 pub(crate) fn nested_header() -> ResponseHeader {
     ResponseHeader::default()
 }
-
-/// The oldest revision the ranges of a read-only transaction ask for; 0 if all read the current one.
-pub(crate) fn oldest_revision(txn: &TxnRequest) -> i64 {
-    let revision = |op: &RequestOp| match &op.request {
-        Some(Request::RequestRange(r)) if r.revision > 0 => Some(r.revision),
-        _ => None,
-    };
-    let ops = txn.success.iter().chain(&txn.failure);
-    ops.filter_map(revision).min().unwrap_or(0)
-}

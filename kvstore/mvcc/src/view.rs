@@ -6,6 +6,7 @@ use crate::limits::HIST_STEPS_BEFORE_SEEK;
 use crate::overlay::{Known, Overlay};
 use crate::record::{Record, RecordRef};
 use mainstay_engine::{Cf, Cursor, Direction, Read};
+use std::cell::Cell;
 use std::ops::ControlFlow;
 
 /// One consistent state of the store and its past.
@@ -18,6 +19,8 @@ pub(crate) struct View<'a, R: ?Sized> {
     /// The current revision, changes of the overlay included.
     pub revision: i64,
     pub compacted: i64,
+    /// The oldest revision that was resolved for reading.
+    pub oldest_read: Cell<i64>,
 }
 
 /// The keys a request names.
@@ -56,6 +59,7 @@ impl<R: Read + ?Sized> View<'_, R> {
         if revision < self.compacted {
             return Err(MvccError::Compacted);
         }
+        self.oldest_read.set(self.oldest_read.get().min(revision));
         Ok(revision)
     }
 

@@ -1,0 +1,265 @@
+//! The engine itself.
+
+use crate::cursor::{RocksCursor, bounded};
+use crate::{RocksOptions, tuning};
+use bytes::Bytes;
+use mainstay_engine::{
+    Batch, BatchOp, Cf, Cursor, Direction, Engine, EngineError, EngineSize, Read,
+};
+use parking_lot::Mutex;
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{
+    ColumnFamily, CompactOptions, DB, Error, ErrorKind, FlushOptions, Options, ReadOptions,
+    Snapshot, WriteBatch, WriteOptions, properties,
+};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// An engine on a RocksDB database.
+pub struct RocksEngine {
+    db: DB,
+    dir: PathBuf,
+    read: ReadOptions,
+    write: WriteOptions,
+    /// The compacted revision as announced; becomes `droppable` once it is durable.
+    compacted: AtomicI64,
+    /// What the compaction filter may drop up to.
+    droppable: Arc<AtomicI64>,
+    /// One reclamation at a time, and up to where the log was dropped by this opening.
+    reclaimed: Mutex<i64>,
+}
+
+/// A moment of a [`RocksEngine`].
+pub struct RocksSnapshot<'a> {
+    engine: &'a RocksEngine,
+    snapshot: Snapshot<'a>,
+    read: ReadOptions,
+}
+
+impl RocksEngine {
+    /// Opens or creates the database in `dir`, which may be the directory of a checkpoint.
+    pub fn open(dir: &Path, opts: &RocksOptions) -> Result<Self, EngineError> {
+        let droppable = Arc::new(AtomicI64::new(-1));
+        let families = tuning::families(opts, &droppable);
+        let db = DB::open_cf_descriptors(&tuning::database(opts), dir, families).map_err(failed)?;
+        let mut write = WriteOptions::default();
+        write.disable_wal(true);
+        Ok(Self {
+            db,
+            dir: dir.to_path_buf(),
+            read: ReadOptions::default(),
+            write,
+            compacted: AtomicI64::new(-1),
+            droppable,
+            reclaimed: Mutex::new(0),
+        })
+    }
+
+    /// Deletes the database in `dir`, which must not be open.
+    pub fn destroy(dir: &Path) -> Result<(), EngineError> {
+        DB::destroy(&Options::default(), dir).map_err(failed)
+    }
+
+    /// The directory of the database.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn cf(&self, cf: Cf) -> &ColumnFamily {
+        self.db
+            .cf_handle(cf.name())
+            .expect("every column family is opened with the database")
+    }
+
+    fn get_with(
+        &self,
+        cf: Cf,
+        key: &[u8],
+        read: &ReadOptions,
+    ) -> Result<Option<Bytes>, EngineError> {
+        let value = self
+            .db
+            .get_pinned_cf_opt(self.cf(cf), key, read)
+            .map_err(failed)?;
+        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
+    fn native(&self, batch: &Batch) -> WriteBatch {
+        let mut native = WriteBatch::default();
+        let handles = Cf::ALL.map(|cf| self.cf(cf));
+        for op in batch.iter() {
+            match op {
+                BatchOp::Put { cf, key, value } => native.put_cf(handles[cf.index()], key, value),
+                BatchOp::Delete { cf, key } => native.delete_cf(handles[cf.index()], key),
+                BatchOp::DeleteRange { cf, start, end } => {
+                    native.delete_range_cf(handles[cf.index()], start, end);
+                }
+            }
+        }
+        native
+    }
+
+    /// Drops the log below `rev`: whole files at once, the rest by a range tombstone.
+    fn drop_log(&self, from: i64, rev: i64) -> Result<(), EngineError> {
+        let (start, end) = (from.to_be_bytes(), rev.to_be_bytes());
+        let log = self.cf(Cf::Log);
+        self.db
+            .delete_file_in_range_cf(log, start, end)
+            .map_err(failed)?;
+        let mut batch = WriteBatch::default();
+        batch.delete_range_cf(log, start, end);
+        self.db.write_opt(batch, &self.write).map_err(failed)
+    }
+
+    fn property(&self, cf: Cf, name: &rocksdb::properties::PropName) -> u64 {
+        let value = self.db.property_int_value_cf(self.cf(cf), name);
+        value.ok().flatten().unwrap_or(0)
+    }
+}
+
+impl Read for RocksEngine {
+    fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        self.get_with(cf, key, &self.read)
+    }
+
+    fn cursor<'a>(
+        &'a self,
+        cf: Cf,
+        start: &[u8],
+        end: Option<&[u8]>,
+        dir: Direction,
+    ) -> Result<Box<dyn Cursor + 'a>, EngineError> {
+        let options = bounded(ReadOptions::default(), start, end);
+        let iter = self.db.raw_iterator_cf_opt(self.cf(cf), options);
+        Ok(Box::new(RocksCursor::new(iter, dir)?))
+    }
+}
+
+impl Read for RocksSnapshot<'_> {
+    fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        self.engine.get_with(cf, key, &self.read)
+    }
+
+    fn cursor<'a>(
+        &'a self,
+        cf: Cf,
+        start: &[u8],
+        end: Option<&[u8]>,
+        dir: Direction,
+    ) -> Result<Box<dyn Cursor + 'a>, EngineError> {
+        let options = bounded(ReadOptions::default(), start, end);
+        let iter = self
+            .snapshot
+            .raw_iterator_cf_opt(self.engine.cf(cf), options);
+        Ok(Box::new(RocksCursor::new(iter, dir)?))
+    }
+}
+
+impl Engine for RocksEngine {
+    type Snapshot<'a> = RocksSnapshot<'a>;
+
+    fn snapshot(&self) -> RocksSnapshot<'_> {
+        let snapshot = self.db.snapshot();
+        let mut read = ReadOptions::default();
+        read.set_snapshot(&snapshot);
+        RocksSnapshot {
+            engine: self,
+            snapshot,
+            read,
+        }
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        self.db
+            .write_opt(self.native(&batch), &self.write)
+            .map_err(failed)
+    }
+
+    fn flush(&self) -> Result<(), EngineError> {
+        // Read before the flush: what is announced during it may not be in it.
+        let compacted = self.compacted.load(Ordering::SeqCst);
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        let handles = Cf::ALL.map(|cf| self.cf(cf));
+        self.db
+            .flush_cfs_opt(&handles.each_ref(), &options)
+            .map_err(failed)?;
+        self.droppable.fetch_max(compacted, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn checkpoint(&self, dir: &Path) -> Result<(), EngineError> {
+        if dir.exists() {
+            return Err(EngineError::Exists(dir.display().to_string()));
+        }
+        // Creating the checkpoint flushes too; this also advances what may be dropped.
+        self.flush()?;
+        Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint(dir))
+            .map_err(failed)?;
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            std::fs::File::open(parent)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    fn set_compacted(&self, rev: i64) {
+        self.compacted.fetch_max(rev, Ordering::SeqCst);
+    }
+
+    fn reclaim(&self, rev: i64) -> Result<(), EngineError> {
+        let mut reclaimed = self.reclaimed.lock();
+        self.set_compacted(rev);
+        self.flush()?;
+        if rev > *reclaimed {
+            self.drop_log(*reclaimed, rev)?;
+            *reclaimed = rev;
+        }
+        let mut options = CompactOptions::default();
+        options.set_exclusive_manual_compaction(false);
+        let everything = None::<&[u8]>;
+        self.db
+            .compact_range_cf_opt(self.cf(Cf::Hist), everything, everything, &options);
+        Ok(())
+    }
+
+    fn size(&self) -> EngineSize {
+        let sum = |name| {
+            Cf::ALL
+                .into_iter()
+                .map(|cf| self.property(cf, name))
+                .sum::<u64>()
+        };
+        let memory = sum(properties::CUR_SIZE_ALL_MEM_TABLES);
+        EngineSize {
+            total_bytes: sum(properties::LIVE_SST_FILES_SIZE) + memory,
+            in_use_bytes: sum(properties::ESTIMATE_LIVE_DATA_SIZE) + memory,
+        }
+    }
+}
+
+impl fmt::Debug for RocksEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksEngine")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RocksSnapshot<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksSnapshot")
+            .field("sequence_number", &self.snapshot.sequence_number())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn failed(e: Error) -> EngineError {
+    match e.kind() {
+        ErrorKind::Corruption => EngineError::Corrupt(e.into_string()),
+        ErrorKind::IOError => EngineError::Io(e.into_string()),
+        _ => EngineError::Other(e.into_string()),
+    }
+}

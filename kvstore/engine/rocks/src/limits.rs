@@ -1,0 +1,35 @@
+//! Every limit of this crate.
+
+/// Threads for flushes and compactions, shared by all engines of the process.
+pub(crate) const BACKGROUND_JOBS_MAX: i32 = 2;
+
+/// Table files held open. Beyond it the least recently used are closed.
+pub(crate) const OPEN_FILES_MAX: i32 = 2048;
+
+/// The default block cache is this fraction of the machine's memory …
+pub(crate) const BLOCK_CACHE_MEMORY_DIVISOR: u64 = 64;
+/// … within these bounds, in bytes.
+pub(crate) const BLOCK_CACHE_BYTES_MIN: u64 = 32 << 20;
+pub(crate) const BLOCK_CACHE_BYTES_MAX: u64 = 256 << 20;
+
+/// All memtables together, in bytes: reaching it flushes them all.
+pub(crate) const MEMTABLES_BYTES_MAX: usize = 64 << 20;
+/// One memtable of a large column family (live, hist, log), in bytes.
+pub(crate) const MEMTABLE_BYTES_MAX: usize = 32 << 20;
+/// One memtable of a small column family, in bytes.
+pub(crate) const SMALL_MEMTABLE_BYTES_MAX: usize = 8 << 20;
+/// Memtables of a column family, the ones being flushed included, before writes wait.
+pub(crate) const MEMTABLES_PER_CF_MAX: i32 = 4;
+
+/// Size of table files, in bytes. Small enough for dropping the old log by whole files.
+pub(crate) const TABLE_FILE_BYTES: u64 = 16 << 20;
+
+/// Bytes of a table block.
+pub(crate) const BLOCK_BYTES: usize = 8 << 10;
+
+/// A file with this many deletions within a window of that many entries is compacted soon, so that
+/// churning keys do not leave scans a desert of tombstones to cross.
+pub(crate) const DELETIONS_TRIGGER: usize = 512;
+pub(crate) const DELETIONS_WINDOW: usize = 2048;
+/// The same by the share of deletions in a whole file.
+pub(crate) const DELETIONS_RATIO: f64 = 0.5;
