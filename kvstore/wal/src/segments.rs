@@ -149,6 +149,8 @@ struct Stock {
     next: Option<NextSegment>,
     /// Files to recycle, by the number in their names.
     free: Vec<u64>,
+    /// The newest segment in use: it must never be made ready (and so overwritten) again.
+    taken: u64,
 }
 
 /// Makes the next segment ready ahead of its use.
@@ -159,9 +161,9 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(free: Vec<u64>, next: Option<NextSegment>) -> Self {
+    pub(crate) fn new(free: Vec<u64>, next: Option<NextSegment>, taken: u64) -> Self {
         Self {
-            stock: Mutex::new(Stock { next, free }),
+            stock: Mutex::new(Stock { next, free, taken }),
             no_space: AtomicBool::new(false),
         }
     }
@@ -171,13 +173,13 @@ impl Pool {
         self.no_space.load(Relaxed)
     }
 
-    /// Makes segment `seq` ready unless it is.
+    /// Makes segment `seq` ready unless it is or was.
     pub(crate) fn prepare(&self, storage: &Storage, seq: u64) -> io::Result<()> {
         self.prepare_in(&mut self.stock.lock(), storage, seq)
     }
 
     fn prepare_in(&self, stock: &mut Stock, storage: &Storage, seq: u64) -> io::Result<()> {
-        if stock.next.as_ref().is_some_and(|next| next.seq == seq) {
+        if seq <= stock.taken || stock.next.as_ref().is_some_and(|next| next.seq == seq) {
             return Ok(());
         }
         let result = self.obtain(stock, storage, seq);
@@ -219,6 +221,7 @@ impl Pool {
             next.file.allocate(bytes)?;
             next.bytes = bytes;
         }
+        stock.taken = seq;
         Ok(next)
     }
 
@@ -248,6 +251,30 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The keeper may be asked for a segment that the writer, in a hurry, has made for itself.
+    #[test]
+    fn a_segment_in_use_is_never_made_again() {
+        let disk = crate::disk::MemDisk::new(0);
+        let storage = Storage {
+            disk: Arc::new(disk.clone()),
+            dir: "/wal".into(),
+            segment_bytes: 1024,
+            prefill: false,
+            no_fsync: false,
+        };
+        let pool = Pool::new(Vec::new(), None, 1);
+        let taken = pool.take(&storage, 2, 1024).unwrap();
+        taken.file.write_at(&[IoSlice::new(b"records")], 0).unwrap();
+        pool.prepare(&storage, 2).unwrap();
+        assert!(
+            disk.content(&storage.segment_path(2))
+                .unwrap()
+                .starts_with(b"records")
+        );
+        pool.prepare(&storage, 3).unwrap();
+        assert_eq!(pool.take(&storage, 3, 1024).unwrap().seq, 3);
+    }
 
     #[test]
     fn names() {

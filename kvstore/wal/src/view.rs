@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use crate::entry::{Entry, LogId};
 use crate::error::WalError;
 use crate::places::Places;
@@ -19,6 +21,7 @@ struct Run {
 pub(crate) struct View {
     pub(crate) purged: Option<LogId>,
     pub(crate) committed: Option<LogId>,
+    pub(crate) vote: Option<Bytes>,
     /// Entries `first..next` are present.
     first: u64,
     next: u64,
@@ -42,6 +45,7 @@ impl View {
         Self {
             purged: None,
             committed: None,
+            vote: None,
             first: 0,
             next: 0,
             anywhere: true,

@@ -1,8 +1,7 @@
 //! The log itself: what callers hold.
 
 use std::any::Any;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,18 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
-use crate::codec::HEADER_BYTES;
 use crate::disk::Disk;
 use crate::entry::{Entry, LogId};
 use crate::error::WalError;
-use crate::limits::{
-    APPEND_BYTES_MAX, ENTRY_PAYLOAD_BYTES_MAX, QUEUE_BYTES_MAX, READ_BYTES_MAX, READ_CHUNK_BYTES,
-    SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, TAIL_BYTES_DEFAULT,
-    VOTE_BYTES_MAX,
-};
-use crate::places::Span;
+use crate::limits::{APPEND_BYTES_MAX, ENTRY_PAYLOAD_BYTES_MAX, QUEUE_BYTES_MAX, VOTE_BYTES_MAX};
+use crate::options::Options;
 use crate::queue::{Done, Effect, entries_bytes};
-use crate::record::{Kind, Parsed, parse};
+use crate::record::Kind;
 use crate::recover;
 use crate::segments::{LOCK, Pool, Storage};
 use crate::shared::{Chores, OnFatal, Queue, Shared};
@@ -29,37 +23,6 @@ use crate::stats::{Counters, Stats};
 use crate::verdict::Recovered;
 use crate::writer::Writer;
 use crate::{keeper, shared};
-
-/// How to run the log.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Size of one segment file in bytes.
-    pub segment_bytes: u64,
-    /// Memory for recent entries in bytes; entries that are not durable are kept beyond it.
-    pub tail_bytes: usize,
-    /// Never sync: fast, and nothing survives a power loss. For tests and throw-away clusters.
-    pub no_fsync: bool,
-    /// Fill new segments with zeros instead of only reserving their room: their first use is then
-    /// as cheap as that of a recycled one.
-    pub prefill: bool,
-    /// Where to keep the durable-index record. Default: beside the directory, `<dir>.durable`.
-    pub witness: Option<PathBuf>,
-    /// Called on the writer thread when it starts, for example to raise its priority.
-    pub on_writer_start: Option<fn()>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            segment_bytes: SEGMENT_BYTES_DEFAULT,
-            tail_bytes: TAIL_BYTES_DEFAULT,
-            no_fsync: false,
-            prefill: false,
-            witness: None,
-            on_writer_start: None,
-        }
-    }
-}
 
 /// The log as accepted so far, durable or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +39,7 @@ pub struct State {
 /// A write-ahead log. All methods may be called from any thread; none waits for the disk except
 /// `close` and reads of old entries.
 pub struct Wal {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     threads: Mutex<Option<Threads>>,
     _lock: Box<dyn Any + Send + Sync>,
 }
@@ -172,7 +135,7 @@ impl Wal {
         on_fatal: OnFatal,
     ) -> Result<(Self, Driver, Recovered), WalError> {
         let dir = dir.as_ref().to_owned();
-        check_options(&options)?;
+        options.check()?;
         let witness = options
             .witness
             .unwrap_or_else(|| recover::default_witness(&dir));
@@ -203,7 +166,7 @@ impl Wal {
             }),
             chore: Condvar::new(),
             storage,
-            pool: Pool::new(opened.free, opened.next),
+            pool: Pool::new(opened.free, opened.next, opened.current.seq),
             witness: opened.witness,
             counters: Counters::default(),
             failed: std::sync::OnceLock::new(),
@@ -264,6 +227,7 @@ impl Wal {
             }));
         }
         self.enqueue(done, |queue, done| {
+            self.shared.view.write().vote = Some(vote.clone());
             let effect = Effect::Vote(vote.clone());
             queue
                 .staging
@@ -331,78 +295,14 @@ impl Wal {
         });
     }
 
-    /// Entries of `range` from its start on, as many as lie within `max_bytes` (at least one if it
-    /// is present) and can be had in one piece: fewer than asked for does not mean the end. Recent
-    /// entries come from memory, older ones from disk.
-    pub fn read(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, WalError> {
-        let span = {
-            let view = self.shared.view.read();
-            let present = view.range();
-            let end = range.end.min(present.end);
-            if range.start < present.start || range.start >= end {
-                return Ok(Vec::new());
-            }
-            if range.start >= view.tail_first() {
-                return Ok(view.tail_entries(range.start..end, max_bytes));
-            }
-            let want = end.min(view.tail_first()) - range.start;
-            let budget = max_bytes.clamp(READ_CHUNK_BYTES, READ_BYTES_MAX) as u64;
-            view.places.span(range.start, want, budget)
-        };
-        let corrupt = |what| WalError::Corrupt {
-            segment: 0,
-            offset: 0,
-            what,
-        };
-        let span = span.ok_or_else(|| corrupt("an entry is neither in memory nor on disk"))?;
-        self.read_span(&span, range.start, max_bytes)
-    }
-
-    fn read_span(&self, span: &Span, first: u64, budget: usize) -> Result<Vec<Entry>, WalError> {
-        let start = u64::from(span.offsets[0]);
-        let mut bytes = vec![0; (span.end - start) as usize];
-        let path = || self.shared.storage.segment_path(span.seq);
-        let read = span.file.read_at(&mut bytes, start);
-        let read = read.map_err(|error| WalError::io("reading the log", path(), error))?;
-        bytes.truncate(read);
-        let bytes = Bytes::from(bytes);
-        let mut entries = Vec::with_capacity(span.offsets.len());
-        let mut used = 0;
-        for (index, offset) in (first..).zip(&span.offsets) {
-            let at = (u64::from(*offset) - start) as usize;
-            let corrupt = |what| {
-                let (segment, offset) = (span.seq, u64::from(*offset));
-                Err(WalError::Corrupt {
-                    segment,
-                    offset,
-                    what,
-                })
-            };
-            let record = match parse(bytes.get(at..).unwrap_or_default(), span.salt) {
-                Parsed::Good(record) => record,
-                Parsed::BadPayload => return corrupt("payload checksum does not match"),
-                Parsed::Nothing => return corrupt("record header checksum does not match"),
-            };
-            if record.kind != Kind::Entry || record.id.index != index {
-                return corrupt("another record is where the entry should be");
-            }
-            used += HEADER_BYTES + record.payload.len();
-            if used > budget && !entries.is_empty() {
-                break;
-            }
-            let payload = bytes.slice_ref(record.payload);
-            entries.push(Entry {
-                id: record.id,
-                kind: record.tag,
-                payload,
-            });
-        }
-        Ok(entries)
-    }
-
     /// The id of an entry that is present, or of the one purged last.
     pub fn log_id(&self, index: u64) -> Result<Option<LogId>, WalError> {
         Ok(self.shared.view.read().id(index))
+    }
+
+    /// The vote saved last, durable or not.
+    pub fn vote(&self) -> Option<Bytes> {
+        self.shared.view.read().vote.clone()
     }
 
     /// See [`State`].
@@ -506,13 +406,6 @@ impl Drop for FailOnPanic {
             self.0.fail(WalError::failed("running", error));
         }
     }
-}
-
-fn check_options(options: &Options) -> Result<(), WalError> {
-    if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&options.segment_bytes) {
-        return Err(WalError::Options("segment_bytes is out of range"));
-    }
-    Ok(())
 }
 
 /// Bytes the entries take, if they are of legal size and follow each other.

@@ -67,6 +67,7 @@ impl Model {
     pub fn of(wal: &Wal, recovered: &Recovered) -> Result<Self, WalError> {
         let state = wal.state();
         assert_eq!(state.purged, recovered.purged);
+        assert_eq!(wal.vote(), recovered.vote);
         let entries = try_read_all(wal)?;
         assert_eq!(recovered.first, entries.first().map(|entry| entry.id));
         assert_eq!(recovered.last, entries.last().map(|entry| entry.id));
