@@ -4,10 +4,11 @@ use crate::Shard;
 use crate::batch::EncodedEvent;
 use crate::body::Body;
 use crate::frame::{Header, Writer};
-use crate::group::Resolved;
+use crate::group::{Group, Resolved};
 use crate::limits::MESSAGE_BYTES_MAX;
+use crate::ring::Ring;
 use crate::stream::{Delivery, Work};
-use crate::sub::Flags;
+use crate::sub::{Flags, Watcher};
 
 /// The response could not be sent: no client could read it.
 #[derive(Debug)]
@@ -67,6 +68,91 @@ fn write_fragments(
     Ok(())
 }
 
+/// What watchers at one place are sent, kept from one watcher of a pass to the next.
+struct Current {
+    from: i64,
+    variant: Flags,
+    resolved: Resolved,
+    /// Header and events of a small response in one piece; made for the second watcher that needs it.
+    shared: Option<Vec<u8>>,
+    used: bool,
+}
+
+/// Serves the watchers of one sub, one after the other.
+struct Pass<'a, 'w> {
+    group: &'a mut Group,
+    ring: &'a Ring,
+    header: &'a Header,
+    writer: &'a mut Writer<'w>,
+    fragment_limit: usize,
+    current: Option<Current>,
+}
+
+impl Pass<'_, '_> {
+    /// Sends a watcher, which wants revisions from `from` on, one response. The group must have all of them pending.
+    fn serve(&mut self, watcher: &mut Watcher, from: i64) -> Result<(), TooLarge> {
+        let variant = watcher.flags.variant();
+        let known = self
+            .current
+            .as_ref()
+            .is_some_and(|c| c.from == from && c.variant == variant);
+        if !known {
+            let resolved = self.group.resolve(self.ring, from, variant);
+            self.current = Some(Current {
+                from,
+                variant,
+                resolved,
+                shared: None,
+                used: false,
+            });
+        }
+        let Some(current) = &mut self.current else {
+            return Ok(());
+        };
+        watcher.cursor = current.resolved.to + 1;
+        watcher.flags.set(Flags::FUTURE, false);
+        if current.resolved.events == 0 {
+            return Ok(());
+        }
+        watcher.flags.set(Flags::SENT, true);
+        let Resolved {
+            body,
+            events: count,
+            ..
+        } = &current.resolved;
+        if !body.is_small() {
+            let (group, ring) = (&*self.group, self.ring);
+            let events = || group.select(ring, from, variant).0;
+            let who = (watcher.id, watcher.flags);
+            let what = (body, *count);
+            return write_events(
+                self.writer,
+                self.header,
+                who,
+                what,
+                self.fragment_limit,
+                events,
+            );
+        }
+        self.writer.events += *count as u64;
+        if watcher.id == 0
+            && self.writer.is_flushed()
+            && let Some(frame) = self.group.frame(from, variant, self.header)
+        {
+            self.writer.shared(frame);
+        } else if current.used {
+            let shared = current
+                .shared
+                .get_or_insert_with(|| self.header.followed_by(body));
+            self.writer.followed_by(watcher.id, shared);
+        } else {
+            current.used = true;
+            self.writer.events(self.header, watcher.id, false, body);
+        }
+        Ok(())
+    }
+}
+
 impl Shard {
     /// Goes on with a pass over the watchers of a dirty sub until it is done or `max_bytes` are written.
     pub(crate) fn deliver(
@@ -97,85 +183,65 @@ impl Shard {
         self.pending_total -= evicted;
         group.trimmed = group.trimmed.max(trimmed);
 
+        let (last, trimmed) = (group.last, group.trimmed);
         let fragment_limit = self.options.fragment_limit();
-        let mut current: Option<(i64, Flags, Resolved)> = None;
+        let mut pass = Pass {
+            group,
+            ring,
+            header,
+            writer,
+            fragment_limit,
+            current: None,
+        };
         let mut unservable = Vec::new();
         let mut at = delivery.resume as usize;
         let watchers = sub.watchers.as_mut_slice();
-        while writer.bytes < max_bytes
+        while pass.writer.bytes < max_bytes
             && let Some(watcher) = watchers.get_mut(at)
         {
             let from = watcher.cursor.max(delivery.pending_from);
-            if watcher.flags.has(Flags::UNSYNCED) || from > group.last {
+            if watcher.flags.has(Flags::UNSYNCED) || from > last {
                 at += 1;
-                continue;
-            }
-            if from <= group.trimmed {
+            } else if from <= trimmed {
                 watcher.cursor = from;
                 watcher.flags.set(Flags::UNSYNCED, true);
                 stream.unsynced += 1;
                 self.unsynced += 1;
-                stream.work.push_back(Work::CatchUp {
-                    id: watcher.id,
-                    nonce: watcher.nonce,
-                });
+                let Watcher { id, nonce, .. } = *watcher;
+                stream.work.push_back(Work::CatchUp { id, nonce });
                 at += 1;
-                continue;
-            }
-            let variant = watcher.flags.variant();
-            let resolved = match &current {
-                Some((f, v, resolved)) if *f == from && *v == variant => resolved,
-                _ => {
-                    &current
-                        .insert((from, variant, group.resolve(ring, from, variant)))
-                        .2
+            } else {
+                if pass.serve(watcher, from).is_err() {
+                    unservable.push(watcher.id);
                 }
-            };
-            watcher.cursor = resolved.to + 1;
-            watcher.flags.set(Flags::FUTURE, false);
-            if resolved.events > 0 {
-                watcher.flags.set(Flags::SENT, true);
-                let whole = watcher.id == 0 && resolved.body.is_small() && writer.is_flushed();
-                let small = |body: &Body| header.frame(0, body);
-                let frame = match whole {
-                    true => group.frame(from, variant, header.version, small),
-                    false => None,
-                };
-                if let Some(frame) = frame {
-                    writer.events += resolved.events as u64;
-                    writer.shared(frame);
-                } else {
-                    let (group, id) = (&*group, watcher.id);
-                    let events = || group.select(ring, from, variant).0;
-                    let body = (&resolved.body, resolved.events);
-                    let who = (id, watcher.flags);
-                    let sent = write_events(writer, header, who, body, fragment_limit, events);
-                    if sent.is_err() {
-                        unservable.push(id);
-                    }
-                }
-            }
-            if resolved.to >= group.last {
-                at += 1;
+                at += usize::from(watcher.cursor > last);
             }
         }
-        if at < watchers.len() {
+        let end = watchers.len();
+        self.finish_pass(stream_ix, delivery, at, end);
+        for id in unservable {
+            self.cancel_unservable(stream_ix, id);
+        }
+    }
+
+    /// Decides how a pass that stopped before watcher `at` of `end` goes on.
+    fn finish_pass(&mut self, stream_ix: u32, mut delivery: Delivery, at: usize, end: usize) {
+        let sub = &self.subs[delivery.sub as usize];
+        let last = self.groups[sub.group as usize].last;
+        let work = &mut self.streams[stream_ix as usize].work;
+        if at < end {
             delivery.resume = u32::try_from(at).expect("fewer than 4 G watchers");
-            stream.work.push_front(Work::Deliver(delivery));
-        } else if delivery.pass_to < group.last && !watchers.is_empty() {
+            work.push_front(Work::Deliver(delivery));
+        } else if delivery.pass_to < last && end > 0 {
             // Matches came in after the first watchers of this pass had been served.
             delivery.resume = 0;
             delivery.pending_from = delivery.pass_to + 1;
-            stream.work.push_back(Work::Deliver(delivery));
+            work.push_back(Work::Deliver(delivery));
         } else {
-            let empty = watchers.is_empty();
             self.settle(delivery.sub);
-            if empty {
+            if end == 0 {
                 self.remove_sub(delivery.sub);
             }
-        }
-        for id in unservable {
-            self.cancel_unservable(stream_ix, id);
         }
     }
 

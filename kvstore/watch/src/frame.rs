@@ -9,6 +9,7 @@ use crate::body::Body;
 use crate::limits::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN};
 
 const PREFIX_BYTES: usize = 5;
+const VARINT_BYTES_MAX: usize = 10;
 const TAG_HEADER: u8 = 0x0a;
 const TAG_WATCH_ID: u8 = 0x10;
 const FIELD_FRAGMENT: [u8; 2] = [0x38, 1];
@@ -56,6 +57,15 @@ impl Header {
         buf.put_slice(body.head());
         put_body(&mut buf, body);
         buf.freeze()
+    }
+
+    /// Header and events of a small response in one piece: all of the message but the watch id.
+    pub(crate) fn followed_by(&self, body: &Body) -> Vec<u8> {
+        let mut shared = Vec::with_capacity(self.encoded.len() + body.len);
+        shared.extend_from_slice(&self.encoded);
+        shared.extend_from_slice(body.head());
+        shared.extend_from_slice(&body.first);
+        shared
     }
 
     fn start(&self, buf: &mut BytesMut, id: i64, fragment: bool, len: usize) {
@@ -125,6 +135,7 @@ impl<'a> Writer<'a> {
         }
     }
 
+    #[inline]
     fn reserve(&mut self, need: usize) {
         if self.chunk.capacity() - self.chunk.len() < need {
             self.flush();
@@ -171,6 +182,33 @@ impl<'a> Writer<'a> {
             self.pieces
                 .extend(body.more.iter().flat_map(|m| m.iter().cloned()));
         }
+        self.bytes += PREFIX_BYTES + len;
+        self.frames += 1;
+    }
+
+    /// An event response of the watch id (fields may stand in any order) and what [`Header::followed_by`] made.
+    #[inline]
+    pub(crate) fn followed_by(&mut self, id: i64, shared: &[u8]) {
+        let mut start = [0; PREFIX_BYTES + 1 + VARINT_BYTES_MAX];
+        let mut used = PREFIX_BYTES;
+        if id != 0 {
+            start[used] = TAG_WATCH_ID;
+            used += 1;
+            let mut left = id.cast_unsigned();
+            while left >= 0x80 {
+                start[used] = (left & 0x7f) as u8 | 0x80;
+                used += 1;
+                left >>= 7;
+            }
+            start[used] = left as u8;
+            used += 1;
+        }
+        let len = used - PREFIX_BYTES + shared.len();
+        let encoded = u32::try_from(len).expect("a small response");
+        start[1..PREFIX_BYTES].copy_from_slice(&encoded.to_be_bytes());
+        self.reserve(used + shared.len());
+        self.chunk.extend_from_slice(&start[..used]);
+        self.chunk.extend_from_slice(shared);
         self.bytes += PREFIX_BYTES + len;
         self.frames += 1;
     }

@@ -2,6 +2,7 @@
 
 use crate::batch::EncodedEvent;
 use crate::body::Body;
+use crate::frame::Header;
 use crate::limits::{BODY_CACHE_MAX, RESPONSE_BYTES_MAX};
 use crate::pending::Pending;
 use crate::range::Range;
@@ -136,21 +137,15 @@ impl Group {
             .find(|c| c.from == from && c.variant == variant)
     }
 
-    /// The complete message for watch id 0, made by `make` unless it is known for this header. `None` if bodies of
-    /// this group are not cached.
-    pub(crate) fn frame(
-        &mut self,
-        from: i64,
-        variant: Flags,
-        header: u64,
-        make: impl FnOnce(&Body) -> Bytes,
-    ) -> Option<Bytes> {
+    /// The complete message for watch id 0 with what [`Group::resolve`] returned last for this place, if that is
+    /// cached.
+    pub(crate) fn frame(&mut self, from: i64, variant: Flags, header: &Header) -> Option<Bytes> {
         let known = self.cached(from, variant)?;
         match &known.frame {
-            Some((version, frame)) if *version == header => Some(frame.clone()),
+            Some((version, frame)) if *version == header.version => Some(frame.clone()),
             _ => {
-                let frame = make(&known.resolved.body);
-                known.frame = Some((header, frame.clone()));
+                let frame = header.frame(0, &known.resolved.body);
+                known.frame = Some((header.version, frame.clone()));
                 Some(frame)
             }
         }
