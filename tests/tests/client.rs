@@ -19,6 +19,8 @@ mod http_pages;
 mod leases;
 #[path = "client/maintenance.rs"]
 mod maintenance;
+#[path = "client/progress.rs"]
+mod progress;
 #[path = "client/ranges.rs"]
 mod ranges;
 #[path = "client/tls.rs"]

@@ -1,6 +1,12 @@
 //! What a cluster must survive: kill -9 under load, the death of its leader, restarts of any and all members,
 //! membership changes, lost disks, pauses and orderly shutdowns.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "this crate is all tests"
+)]
+
 #[path = "crash/leader.rs"]
 mod leader;
 #[path = "crash/membership.rs"]
