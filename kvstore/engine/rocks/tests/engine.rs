@@ -1,5 +1,7 @@
 //! The engine on real files: bounds, atomicity across crashes, checkpoints, dropping.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use mainstay_engine::{Batch, Cf, Direction, Engine, EngineError, Read};
 use mainstay_engine_rocks::{RocksEngine, RocksOptions};
 use std::ops::ControlFlow;

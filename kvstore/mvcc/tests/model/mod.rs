@@ -1,6 +1,6 @@
 //! What the store must do, written to be obviously right instead of fast, and the test that compares.
 //! Used with every engine.
 
-pub mod reference;
-pub mod run;
-pub mod steps;
+pub(crate) mod reference;
+pub(crate) mod run;
+pub(crate) mod steps;

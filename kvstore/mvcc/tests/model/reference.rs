@@ -10,7 +10,7 @@ use mainstay_proto::mvccpb::event::EventType;
 use mainstay_proto::mvccpb::{Event, KeyValue};
 use std::collections::BTreeMap;
 
-pub const LEASES: [i64; 3] = [1, 2, 3];
+pub(crate) const LEASES: [i64; 3] = [1, 2, 3];
 
 type State = BTreeMap<Vec<u8>, KeyValue>;
 type Result<T> = std::result::Result<T, MvccError>;
@@ -23,10 +23,10 @@ struct Change {
 }
 
 #[derive(Debug)]
-pub struct Reference {
+pub(crate) struct Reference {
     changes: Vec<Change>,
-    pub revision: i64,
-    pub compacted: i64,
+    pub(crate) revision: i64,
+    pub(crate) compacted: i64,
 }
 
 fn covers(key: &[u8], range_end: &[u8], candidate: &[u8]) -> bool {
@@ -45,7 +45,7 @@ fn header(revision: i64) -> Option<ResponseHeader> {
 }
 
 impl Reference {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             changes: Vec::new(),
             revision: 1,
@@ -54,7 +54,7 @@ impl Reference {
     }
 
     /// The keys as they were at `revision`.
-    pub fn state(&self, revision: i64) -> State {
+    pub(crate) fn state(&self, revision: i64) -> State {
         let mut state = State::new();
         for change in self.changes.iter().filter(|c| c.revision <= revision) {
             match &change.kv {
@@ -80,7 +80,7 @@ impl Reference {
         self.revision = self.visible();
     }
 
-    pub fn range(&self, r: &RangeRequest) -> Result<RangeResponse> {
+    pub(crate) fn range(&self, r: &RangeRequest) -> Result<RangeResponse> {
         let current = self.visible();
         if r.revision > current {
             return Err(MvccError::FutureRevision);
@@ -157,7 +157,7 @@ impl Reference {
         })
     }
 
-    pub fn put(&mut self, r: &PutRequest) -> Result<PutResponse> {
+    pub(crate) fn put(&mut self, r: &PutRequest) -> Result<PutResponse> {
         self.check_put(r)?;
         let response = self.execute_put(r);
         self.seal();
@@ -202,7 +202,7 @@ impl Reference {
         }
     }
 
-    pub fn delete_range(&mut self, r: &DeleteRangeRequest) -> DeleteRangeResponse {
+    pub(crate) fn delete_range(&mut self, r: &DeleteRangeRequest) -> DeleteRangeResponse {
         let response = self.execute_delete(r);
         self.seal();
         response
@@ -231,21 +231,21 @@ impl Reference {
         }));
     }
 
-    pub fn delete_lease_keys(&mut self, lease: i64) -> usize {
+    pub(crate) fn delete_lease_keys(&mut self, lease: i64) -> usize {
         let gone: Vec<KeyValue> = self.lease_kvs(lease);
         self.remove(&gone);
         self.seal();
         gone.len()
     }
 
-    pub fn lease_kvs(&self, lease: i64) -> Vec<KeyValue> {
+    pub(crate) fn lease_kvs(&self, lease: i64) -> Vec<KeyValue> {
         self.now()
             .into_values()
             .filter(|kv| lease != 0 && kv.lease == lease)
             .collect()
     }
 
-    pub fn compact(&mut self, rev: i64) -> Result<()> {
+    pub(crate) fn compact(&mut self, rev: i64) -> Result<()> {
         if rev <= self.compacted {
             return Err(MvccError::Compacted);
         }
@@ -256,7 +256,7 @@ impl Reference {
         Ok(())
     }
 
-    pub fn txn(&mut self, r: &TxnRequest) -> Result<TxnResponse> {
+    pub(crate) fn txn(&mut self, r: &TxnRequest) -> Result<TxnResponse> {
         let before = self.now();
         self.check_txn(r, &before, &mut Vec::new())?;
         let mut response = self.execute_txn(r, &before);
@@ -323,7 +323,7 @@ impl Reference {
     }
 
     /// All events from `from` on.
-    pub fn events(&self, from: i64) -> Result<Vec<RevisionEvents>> {
+    pub(crate) fn events(&self, from: i64) -> Result<Vec<RevisionEvents>> {
         if from < self.compacted {
             return Err(MvccError::Compacted);
         }
@@ -331,7 +331,7 @@ impl Reference {
     }
 
     /// As they were when they happened, before any compaction.
-    pub fn all_events(&self, from: i64, compacted: i64) -> Vec<RevisionEvents> {
+    pub(crate) fn all_events(&self, from: i64, compacted: i64) -> Vec<RevisionEvents> {
         let mut out: Vec<RevisionEvents> = Vec::new();
         for change in self.changes.iter().filter(|c| c.revision >= from) {
             let revision = change.revision;

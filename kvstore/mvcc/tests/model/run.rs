@@ -10,7 +10,7 @@ use mainstay_proto::etcdserverpb::*;
 use std::sync::Arc;
 
 /// Where the engine under test lives.
-pub trait Harness {
+pub(crate) trait Harness {
     type Engine: Engine;
     fn engine(&self) -> Arc<Self::Engine>;
     /// Closes and opens. Nobody holds the engine.
@@ -48,7 +48,7 @@ struct Run<'h, H: Harness> {
     batches: Vec<Vec<Write>>,
 }
 
-pub fn run<H: Harness>(harness: &mut H, steps: &[Step]) {
+pub(crate) fn run<H: Harness>(harness: &mut H, steps: &[Step]) {
     let store = Some(Mvcc::open(harness.engine()).unwrap());
     let mut run = Run {
         harness,

@@ -8,14 +8,14 @@ use mainstay_proto::etcdserverpb::*;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-pub const MAX_TXN_OPS: usize = 128;
+pub(crate) const MAX_TXN_OPS: usize = 128;
 
 /// Revisions in generated requests are codes: up to 0 they are meant literally, from 1 on they count back
 /// from two revisions in the future. [`resolve_txn`] and its like replace them.
 const REVISION_CODES: std::ops::Range<i64> = -2..14;
 
 #[derive(Clone, Debug)]
-pub enum Step {
+pub(crate) enum Step {
     /// Writes that go into one batch.
     Batch(Vec<Write>),
     Range(RangeRequest),
@@ -29,7 +29,7 @@ pub enum Step {
 }
 
 #[derive(Clone, Debug)]
-pub enum Write {
+pub(crate) enum Write {
     Put(PutRequest),
     Delete(DeleteRangeRequest),
     Txn(TxnRequest),
@@ -210,11 +210,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-pub fn steps(max: usize) -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps(max: usize) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step(), 1..max)
 }
 
-pub fn resolve(code: i64, current: i64) -> i64 {
+pub(crate) fn resolve(code: i64, current: i64) -> i64 {
     if code <= 0 { code } else { current + 3 - code }
 }
 
@@ -226,7 +226,7 @@ fn resolve_op(op: &mut RequestOp, current: i64) {
     }
 }
 
-pub fn resolve_txn(r: &mut TxnRequest, current: i64) {
+pub(crate) fn resolve_txn(r: &mut TxnRequest, current: i64) {
     let ops = r.success.iter_mut().chain(&mut r.failure);
     ops.for_each(|op| resolve_op(op, current));
 }
