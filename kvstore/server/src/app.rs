@@ -1,0 +1,6 @@
+//! Start and end of the process.
+
+mod found;
+mod run;
+
+pub use run::main;

@@ -1,0 +1,379 @@
+//! The life of the process.
+
+use super::found::{self, Founding, texts};
+use crate::config::Config;
+use crate::flags::{self, Outcome, Values};
+use crate::http2::ConnOptions;
+use crate::limits::{
+    BLOCKING_THREADS_MAX, EXIT_TIMEOUT, REQUEST_OVERHEAD_BYTES, STREAMS_PER_CONNECTION_MAX,
+};
+use crate::log::{self, LogOptions};
+use crate::metrics::Counters;
+use crate::serve::{KeepAlive, Reuse, Role, Wiring, Workers, bind, bind_peers};
+use crate::service::{ServiceOptions, Shared, ThreadServices};
+use crate::tls::{self, ServerTls};
+use crate::urls::ListenUrl;
+use crate::{systemd, version};
+use mainstay_raft::{Node, NodeConfig, PeerTls, StopReason};
+use mainstay_watch::ShardSeed;
+use parking_lot::Mutex;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs the program; returns when it is to exit.
+pub fn main() -> ExitCode {
+    let outcome = flags::parse(std::env::args().skip(1), std::env::vars());
+    match outcome {
+        Ok(Outcome::Print(text)) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Ok(Outcome::Run(values)) => match run(&values) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => {
+                complain(&problem);
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer to --version and --help")]
+fn print(text: &str) {
+    println!("{text}");
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "for whoever started the process, whatever the log's format"
+)]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}
+
+fn run(values: &Values) -> Result<(), String> {
+    let identity = found::existing(&Config::data_dir(values))?;
+    let config = Config::build(values, identity.is_some()).map_err(|error| error.to_string())?;
+    start_log(&config.log)?;
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
+    tracing::info!(
+        name = config.name,
+        etcd_version = version::SERVER,
+        data_dir = %config.data_dir.display(),
+        "starting a member"
+    );
+    raise_file_limit();
+    private_dir(&config.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    runtime.block_on(serve(
+        config,
+        identity.map(|id| (id.member_id, id.cluster_id)),
+    ))
+}
+
+fn start_log(options: &LogOptions) -> Result<(), String> {
+    log::start(options).map_err(|error| format!("cannot open the log: {error}"))?;
+    std::panic::set_hook(Box::new(|panic| {
+        // A thread that died would leave the member half alive; a supervisor restarts a dead process.
+        tracing::error!(panic = %panic, "panic; aborting");
+        std::process::abort();
+    }));
+    Ok(())
+}
+
+/// Go programs do the same: every connection needs a descriptor.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "cannot raise the limit of open files");
+    }
+}
+
+fn private_dir(path: &Path) -> Result<(), String> {
+    let failed = |error| format!("cannot access data directory: {}: {error}", path.display());
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(failed)?;
+    let mode = std::fs::metadata(path)
+        .map_err(failed)?
+        .permissions()
+        .mode()
+        & 0o777;
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            data_dir = %path.display(),
+            mode = format!("{mode:o}"),
+            "the data directory should be accessible to its owner only (700)"
+        );
+    }
+    Ok(())
+}
+
+async fn serve(config: Config, identity: Option<(u64, u64)>) -> Result<(), String> {
+    let signals = Signals::new()?;
+    let reuse = Reuse {
+        port: config.reuse_port,
+    };
+    let listeners = bind(&client_urls(&config), reuse).map_err(|error| error.to_string())?;
+    let peer_listeners =
+        bind_peers(&config.listen_peer_urls, reuse).map_err(|error| error.to_string())?;
+    let client_tls = server_tls(&config)?;
+    let peer_tls = peer_tls(&config)?;
+    let founding = founding(&config, identity, peer_tls.as_ref()).await?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let node_config = node_config(&config, founding, peer_listeners, peer_tls, threads);
+    let (node, seeds) = Node::start(node_config)
+        .await
+        .map_err(|error| error.to_string())?;
+    let shared = shared(&config, node.clone(), threads);
+    let workers = start_workers(&config, &shared, seeds, client_tls)
+        .map_err(|error| format!("cannot start serving threads: {error}"))?;
+    for listener in listeners {
+        let how = match (listener.plain, listener.tls) {
+            (true, true) => "serving client traffic securely and insecurely",
+            (false, true) => "serving client traffic securely",
+            _ => "serving client traffic insecurely; this is strongly discouraged!",
+        };
+        tracing::info!(address = listener.address, "{how}");
+        workers.accept(listener);
+    }
+    let ready = tokio::spawn(announce(node.clone()));
+    let result = until_stopped(&node, signals).await;
+    ready.abort();
+    stop(&node, workers).await;
+    result
+}
+
+/// Says so when there is a leader: from then on requests can be answered.
+async fn announce(node: Node) {
+    let mut changes = node.leader_changes();
+    if changes.wait_for(|info| info.leader.is_some()).await.is_ok() {
+        tracing::info!(
+            member_id = format!("{:x}", node.member_id()),
+            cluster_id = format!("{:x}", node.cluster_id()),
+            "ready to serve client requests"
+        );
+        systemd::ready();
+    }
+}
+
+async fn until_stopped(node: &Node, mut signals: Signals) -> Result<(), String> {
+    tokio::select! {
+        name = signals.next() => {
+            tracing::info!(signal = name, "received signal; shutting down");
+            // Whatever hangs, the process ends in time.
+            std::thread::spawn(|| {
+                std::thread::sleep(EXIT_TIMEOUT);
+                std::process::exit(0);
+            });
+            Ok(())
+        }
+        reason = node.stopped() => match reason {
+            StopReason::Shutdown => Ok(()),
+            StopReason::Removed => {
+                tracing::warn!("the member has been permanently removed from the cluster");
+                Ok(())
+            }
+            StopReason::Fatal(why) => {
+                tracing::error!(error = why, "the member cannot go on");
+                Err(format!("fatal: {why}"))
+            }
+        },
+    }
+}
+
+/// Leadership is handed over while calls that are under way finish.
+async fn stop(node: &Node, workers: Workers) {
+    let begun = Instant::now();
+    node.shutdown().await;
+    // Joining the threads blocks, and nothing else runs here any more.
+    let _ = tokio::task::spawn_blocking(move || workers.stop()).await;
+    tracing::info!(took = ?begun.elapsed(), "stopped");
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, String> {
+        let listen =
+            |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "terminated",
+            _ = self.interrupt.recv() => "interrupt",
+        }
+    }
+}
+
+fn client_urls(config: &Config) -> Vec<(Role, ListenUrl)> {
+    let main = if config.listen_client_http_urls.is_empty() {
+        Role::Everything
+    } else {
+        Role::Grpc
+    };
+    let lists = [
+        (main, &config.listen_client_urls),
+        (Role::Http, &config.listen_client_http_urls),
+        (Role::Metrics, &config.listen_metrics_urls),
+    ];
+    lists
+        .into_iter()
+        .flat_map(|(role, urls)| urls.iter().map(move |url| (role, url.clone())))
+        .collect()
+}
+
+fn server_tls(config: &Config) -> Result<Option<Arc<ServerTls>>, String> {
+    let lists = [
+        &config.listen_client_urls,
+        &config.listen_client_http_urls,
+        &config.listen_metrics_urls,
+    ];
+    if !lists.into_iter().flatten().any(|url| url.tls) {
+        return Ok(None);
+    }
+    let tls = ServerTls::new(&config.client_tls).map_err(|error| error.to_string())?;
+    Ok(Some(Arc::new(tls)))
+}
+
+fn peer_tls(config: &Config) -> Result<Option<PeerTls>, String> {
+    let secure = config.listen_peer_urls.iter().any(|url| url.tls)
+        || config.initial_cluster.values().flatten().any(|url| url.tls);
+    if !secure {
+        return Ok(None);
+    }
+    tls::peer(&config.peer_tls)
+        .map(Some)
+        .map_err(|error| error.to_string())
+}
+
+async fn founding(
+    config: &Config,
+    identity: Option<(u64, u64)>,
+    tls: Option<&PeerTls>,
+) -> Result<Founding, String> {
+    if let Some((member_id, cluster_id)) = identity {
+        tracing::info!(data_dir = %config.data_dir.display(), "server has already been initialized");
+        let members = found::from_flags(config).members;
+        return Ok(Founding {
+            member_id,
+            cluster_id,
+            members,
+        });
+    }
+    if config.join_existing {
+        return found::from_peers(config, tls).await;
+    }
+    Ok(found::from_flags(config))
+}
+
+fn node_config(
+    config: &Config,
+    founding: Founding,
+    peer_listeners: Vec<std::net::TcpListener>,
+    peer_tls: Option<PeerTls>,
+    threads: usize,
+) -> NodeConfig {
+    NodeConfig {
+        name: config.name.clone(),
+        data_dir: config.data_dir.clone(),
+        wal_dir: config.wal_dir.clone(),
+        member_id: founding.member_id,
+        cluster_id: founding.cluster_id,
+        cluster_token: config.cluster_token.clone(),
+        initial_members: founding.members,
+        join_existing: config.join_existing,
+        advertise_client_urls: texts(&config.advertise_client_urls),
+        heartbeat_ms: config.heartbeat_ms,
+        election_ms: config.election_ms,
+        pre_vote: config.pre_vote,
+        max_request_bytes: config.max_request_bytes,
+        quota_bytes: config.quota_bytes,
+        snapshot_count: config.snapshot_count,
+        max_learners: config.max_learners,
+        peer_listeners,
+        peer_tls,
+        watch_shards: threads,
+        unsafe_no_fsync: config.unsafe_no_fsync,
+    }
+}
+
+fn shared(config: &Config, node: Node, threads: usize) -> Arc<Shared> {
+    Arc::new(Shared {
+        cluster_id: node.cluster_id(),
+        member_id: node.member_id(),
+        node,
+        options: ServiceOptions {
+            max_txn_ops: config.max_txn_ops,
+            max_request_bytes: config.max_request_bytes,
+            election: Duration::from_millis(config.election_ms),
+            progress_interval: config.progress_interval,
+            slow_request: config.slow_request,
+            extensive_metrics: config.extensive_metrics,
+            quota_bytes: config.quota_bytes,
+        },
+        counters: Counters::new(threads),
+        started: Instant::now(),
+    })
+}
+
+fn start_workers(
+    config: &Config,
+    shared: &Arc<Shared>,
+    seeds: Vec<ShardSeed>,
+    tls: Option<Arc<ServerTls>>,
+) -> std::io::Result<Workers> {
+    let wiring = Wiring {
+        options: ConnOptions {
+            message_bytes_max: config.max_request_bytes + REQUEST_OVERHEAD_BYTES,
+            streams_max: config
+                .max_concurrent_streams
+                .min(STREAMS_PER_CONNECTION_MAX),
+            ping_interval_min: config.keepalive_min_time,
+        },
+        keep_alive: KeepAlive {
+            interval: config.keepalive_interval,
+            timeout: config.keepalive_timeout,
+        },
+        tls,
+    };
+    let shared = Arc::clone(shared);
+    let count = seeds.len();
+    let seeds: Vec<_> = seeds
+        .into_iter()
+        .map(|seed| Mutex::new(Some(seed)))
+        .collect();
+    Workers::start(count, &wiring, move |index| {
+        let seed = seeds[index]
+            .lock()
+            .take()
+            .expect("each thread is started once");
+        ThreadServices::new(Arc::clone(&shared), index, seed)
+    })
+}
