@@ -293,7 +293,12 @@ impl Run {
 }
 
 fn run(scenario: &Scenario) {
-    let (hub, mut seeds) = Hub::new(1, 1, HubOptions::default());
+    // A small ring, so that it is full, and its memory in use, before anything is measured.
+    let options = HubOptions {
+        ring_bytes: 1 << 20,
+        ..HubOptions::default()
+    };
+    let (hub, mut seeds) = Hub::new(1, 1, options);
     let Some(seed) = seeds.pop() else { return };
     let mut shard = seed.start(|| {});
     shard.set_header(0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321, 7);
@@ -333,12 +338,15 @@ fn run(scenario: &Scenario) {
     let value = Bytes::from(vec![b'v'; scenario.value_bytes]);
     let (mut publish, mut drain, mut deliver) = (0, 0, 0);
     let (mut revision, mut random) = (1_i64, 0x9e37_79b9_7f4a_7c15_u64);
-    run.bytes = 0;
-    run.pieces = 0;
-    let wall = Instant::now();
+    let mut wall = Instant::now();
     let timed = |total: &mut u64, from: Instant| *total += from.elapsed().as_nanos() as u64;
-    let cpu = cpu_ns();
-    for _ in 0..scenario.rounds {
+    let (mut cpu, mut sent_before) = (0, 0);
+    let warm_up = (scenario.rounds / 5).max(4);
+    for round in 0..warm_up + scenario.rounds {
+        if round == warm_up {
+            (publish, drain, deliver, run.bytes, run.pieces) = (0, 0, 0, 0, 0);
+            (wall, cpu, sent_before) = (Instant::now(), cpu_ns(), run.shard.stats().events_sent);
+        }
         let mut batch = Vec::with_capacity(scenario.lag);
         for _ in 0..scenario.lag {
             random ^= random << 13;
@@ -363,7 +371,7 @@ fn run(scenario: &Scenario) {
     }
     let (wall, cpu) = (wall.elapsed().as_secs_f64(), cpu_ns() - cpu);
     let published = (scenario.rounds * scenario.lag) as u64;
-    let sent = run.shard.stats().events_sent;
+    let sent = run.shard.stats().events_sent - sent_before;
     // The phases are timed by the wall clock, which also runs while others use the CPU.
     let share = cpu as f64 / 1e9 / wall;
     let per = |total: u64, count: u64| total as f64 * share / count.max(1) as f64;
@@ -383,8 +391,68 @@ fn run(scenario: &Scenario) {
     );
 }
 
+/// Watches that start some revisions back, as after a reconnect: what it takes until each is level.
+fn run_past(name: &str, distinct: usize) {
+    const BACK: i64 = 1_000;
+    const WATCHES: usize = 10_000;
+    let (hub, mut seeds) = Hub::new(1, 1, HubOptions::default());
+    let Some(seed) = seeds.pop() else { return };
+    let mut shard = seed.start(|| {});
+    let stream = shard.open_stream(0, 600_000);
+    let history = NoHistory(1);
+    let everything = WatchCreateRequest {
+        key: Bytes::from_static(b"/"),
+        range_end: Bytes::from_static(b"0"),
+        ..Default::default()
+    };
+    let send = |shard: &mut Shard, create: WatchCreateRequest| {
+        let request = WatchRequest {
+            request_union: Some(RequestUnion::CreateRequest(create)),
+        };
+        shard.request(stream, &request, &history, 0);
+    };
+    send(&mut shard, everything);
+    let value = Bytes::from(vec![b'v'; 256]);
+    for revision in 2..=1 + BACK {
+        let event = event(Form::Key, revision as usize % distinct, revision, &value);
+        hub.publish(vec![(revision, vec![event])]);
+    }
+    while shard.drain_inbox(&history) {}
+    let mut out = Vec::new();
+    while shard.poll(stream, &history, &mut out, 64 << 10) != Poll::Idle {}
+    let (cpu, before) = (cpu_ns(), shard.stats().events_sent);
+    for n in 0..WATCHES {
+        send(
+            &mut shard,
+            WatchCreateRequest {
+                start_revision: 2,
+                ..create(Form::Key, n % distinct)
+            },
+        );
+        while shard.poll(stream, &history, &mut out, 64 << 10) != Poll::Idle {}
+        out.clear();
+    }
+    let ns = (cpu_ns() - cpu) as f64;
+    let sent = shard.stats().events_sent - before;
+    println!(
+        "{name:34} {:>6.0} ns/watch, {:.1} ns per delivery, {sent} delivered",
+        ns / WATCHES as f64,
+        ns / sent as f64
+    );
+}
+
+const PAST: [(&str, usize); 2] = [
+    ("10k watches, 1 key, 1,000 back", 1),
+    ("10k keys, 1,000 back", 10_000),
+];
+
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    for (name, distinct) in PAST {
+        if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+            run_past(name, distinct);
+        }
+    }
     for scenario in SCENARIOS {
         if wanted.is_empty() {
             let Ok(program) = std::env::current_exe() else {

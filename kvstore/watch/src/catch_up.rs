@@ -8,8 +8,8 @@ use crate::body::Body;
 use crate::deliver::write_events;
 use crate::frame::Writer;
 use crate::limits::{
-    HISTORY_BYTES_MAX, HISTORY_CHUNKS_MAX, HISTORY_REVISIONS_MAX, RESPONSE_BYTES_MAX,
-    SCAN_EVENTS_MAX,
+    HISTORY_BYTES_MAX, HISTORY_CHUNKS_MAX, HISTORY_REVISIONS_MAX, RECENT_REVISIONS_MAX,
+    RESPONSE_BYTES_MAX, SCAN_EVENTS_MAX,
 };
 use crate::range::Range;
 use crate::ring::Ring;
@@ -29,7 +29,7 @@ pub(crate) enum Step {
 }
 
 /// What was found between two revisions for a range and variant.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Found {
     events: Vec<EncodedEvent>,
     body: Body,
@@ -41,13 +41,22 @@ struct Found {
 pub(crate) struct Recent {
     chunks: VecDeque<Arc<Batch>>,
     /// The latest outcome, by group, cursor, variant.
-    found: Option<(u32, i64, Flags, Found)>,
+    found: Option<(u32, i64, Flags, Arc<Found>)>,
+    /// Where the shard stood when it was used last.
+    at: i64,
 }
 
 impl Recent {
     pub(crate) fn clear(&mut self) {
         self.chunks.clear();
         self.found = None;
+    }
+
+    /// Nobody catches up now: forgets everything once it is unlikely to be wanted again.
+    pub(crate) fn age(&mut self, head: i64) {
+        if head - self.at > RECENT_REVISIONS_MAX {
+            self.clear();
+        }
     }
 
     /// A group's number may come to mean another range.
@@ -71,6 +80,8 @@ impl Recent {
 /// Gathers a range's events of whole revisions from batches.
 struct Gather<'a> {
     range: &'a Range,
+    /// The hash of a range that is one key: most other keys are told from it by theirs.
+    hash: Option<u64>,
     variant: Flags,
     from: i64,
     events: Vec<EncodedEvent>,
@@ -92,7 +103,10 @@ impl Gather<'_> {
             }
             revision = Some(event.revision);
             self.scanned += 1;
-            if self.variant.admits(event.delete) && self.range.contains(event.key()) {
+            if self.hash.is_none_or(|hash| hash == event.hash)
+                && self.variant.admits(event.delete)
+                && self.range.contains(event.key())
+            {
                 self.bytes += event.wire_len(prev_kv);
                 self.events.push(event.clone());
             }
@@ -182,18 +196,21 @@ impl Shard {
         cursor: i64,
         variant: Flags,
         history: &dyn History,
-    ) -> Result<Found, HistoryError> {
+    ) -> Result<Arc<Found>, HistoryError> {
         if let Some((g, c, v, found)) = &self.recent.found
             && (*g, *c, *v) == (group, cursor, variant)
         {
-            return Ok(found.clone());
+            return Ok(Arc::clone(found));
         }
         let chunk = match cursor >= self.ring.start() {
             true => None,
             false => Some(self.history_chunk(cursor, history)?),
         };
+        let range = &self.groups[group as usize].range;
+        let hash = matches!(range, Range::Key(_)).then(|| range.hash(&self.hasher));
         let mut gather = Gather {
-            range: &self.groups[group as usize].range,
+            range,
+            hash,
             variant,
             from: cursor,
             events: Vec::new(),
@@ -204,8 +221,9 @@ impl Shard {
             Some(chunk) => gather.take(chunk),
             None => gather.take_ring(&self.ring, self.head),
         };
-        let found = gather.found(to);
-        self.recent.found = Some((group, cursor, variant, found.clone()));
+        self.recent.at = self.head;
+        let found = Arc::new(gather.found(to));
+        self.recent.found = Some((group, cursor, variant, Arc::clone(&found)));
         Ok(found)
     }
 
@@ -266,9 +284,6 @@ impl Shard {
         watcher.flags.set(Flags::UNSYNCED, false);
         self.streams[stream as usize].unsynced -= 1;
         self.unsynced -= 1;
-        if self.unsynced == 0 {
-            self.recent.clear();
-        }
         Step::Done
     }
 }

@@ -51,6 +51,9 @@ impl Shard {
         };
         self.learn(self.head);
         self.release_awaiting();
+        if self.unsynced == 0 {
+            self.recent.age(self.head);
+        }
         more
     }
 
@@ -128,10 +131,8 @@ impl Shard {
 
     /// Gives up what only watchers need, once there are none.
     pub(crate) fn rest(&mut self) {
-        if self.unsynced == 0 {
-            self.recent.clear();
-        }
         if self.watchers == 0 {
+            self.recent.clear();
             self.inbox.set_active(false);
             self.incoming.clear();
             self.ring.clear(self.head + 1);

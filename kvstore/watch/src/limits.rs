@@ -45,6 +45,9 @@ pub const HISTORY_RETRY_MS: u64 = 100;
 /// Pieces of history a shard keeps for others that catch up at the same place.
 pub const HISTORY_CHUNKS_MAX: usize = 4;
 
+/// What was read for catching up is kept, when nobody catches up any more, for this many further revisions.
+pub const RECENT_REVISIONS_MAX: i64 = 1_000;
+
 /// Ring events looked at in one catch-up step.
 pub const SCAN_EVENTS_MAX: usize = 8 << 10;
 

@@ -724,6 +724,13 @@ fn a_snapshot_neither_repeats_nor_travels_back() {
     let ten = b.store.put("a");
     b.publish(vec![nine, ten]);
     assert_eq!(revisions(&b.read(stream)), [10]);
+    let past = b.open();
+    b.create(past, from(8, create("a", "")));
+    assert_eq!(
+        revisions(&b.read(past)),
+        [8, 9, 10],
+        "nor is it doubled for who comes later"
+    );
 }
 
 #[test]
