@@ -165,7 +165,6 @@ impl Recovery<'_> {
         let next = self.next.as_ref().map(|next| next.seq);
         let first = seqs.first().copied().unwrap_or(0);
         let stray = |seq: u64| seq != current && Some(seq) != next && !seqs.contains(&seq);
-        let mut changed = false;
         for segment in self.segments.iter().filter(|segment| stray(segment.seq)) {
             let path = storage.segment_path(segment.seq);
             if self.damage.is_some() && segment.seq > first {
@@ -175,7 +174,6 @@ impl Recovery<'_> {
             } else {
                 storage.disk.unlink(&path)?;
             }
-            changed = true;
         }
         let mut kept = Vec::new();
         for free in std::mem::take(&mut self.free) {
@@ -185,13 +183,11 @@ impl Recovery<'_> {
                 kept.push(free);
             } else {
                 storage.disk.unlink(&path)?;
-                changed = true;
             }
         }
         self.free = kept;
-        if changed || !self.free.is_empty() || self.next.is_some() {
-            storage.sync_dir()?;
-        }
+        // Also for names that were found: see `Witness::start`.
+        storage.sync_dir()?;
         Ok(())
     }
 }

@@ -141,6 +141,9 @@ impl Wal {
             .unwrap_or_else(|| recover::default_witness(&dir));
         let opening = |error| WalError::io("opening the log", &dir, error);
         disk.create_dir_all(&dir).map_err(opening)?;
+        if let Some(parent) = dir.parent().filter(|_| !options.no_fsync) {
+            disk.sync_dir(parent).map_err(opening)?;
+        }
         if let Some(parent) = witness.parent().filter(|path| !path.as_os_str().is_empty()) {
             disk.create_dir_all(parent).map_err(opening)?;
         }

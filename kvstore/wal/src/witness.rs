@@ -118,12 +118,14 @@ impl Witness {
                 file.write_at(&[IoSlice::new(&encode(known, 0))], SLOT_BYTES)?;
                 sync(&*file, no_fsync)?;
                 disk.rename(&temporary, path)?;
-                if let Some(parent) = path.parent().filter(|_| !no_fsync) {
-                    disk.sync_dir(parent)?;
-                }
                 file
             }
         };
+        // Also a name that was found may not be durable: the process may have died right after
+        // giving it.
+        if let Some(parent) = path.parent().filter(|_| !no_fsync) {
+            disk.sync_dir(parent)?;
+        }
         let slots = Slots {
             generation,
             slot,

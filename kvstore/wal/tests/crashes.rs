@@ -50,6 +50,7 @@ proptest! {
                 prop_assert!(!is_damaged(&run.recovered), "{:?}", run.recovered.verdict);
                 prop_assert!(possible.contains(run.model()),
                     "found {:?}\nexpected one of {:?}", run.model(), possible);
+                prop_assert!(!run.recovered.witness_missing, "the witness survives all crashes");
                 for op in &script {
                     run.play(op);
                 }

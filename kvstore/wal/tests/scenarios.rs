@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use common::{DIR, Run, entry, id, is_damaged, open, open_with, options, read_all};
 use mainstay_wal::disk::{Crash, OpKind};
-use mainstay_wal::{Damage, DamageKind, Disk, MemDisk, Options, Verdict, WalError};
+use mainstay_wal::{Damage, DamageKind, Disk, MemDisk, Options, Verdict, Wal, WalError};
 
 fn segment(seq: u64) -> std::path::PathBuf {
     Path::new(DIR).join(format!("{seq:016x}.wal"))
@@ -368,6 +368,34 @@ fn a_truncated_entry_never_comes_back() {
     drop(run);
     disk.crash(Crash::Power);
     assert_eq!(open(&disk).unwrap().model(), &model);
+}
+
+/// An append that becomes durable after its entries were replaced says nothing about the new ones:
+/// they stay in memory until they are durable themselves.
+#[test]
+fn replaced_entries_are_served_while_the_old_ones_are_being_written() {
+    let disk = MemDisk::new(20);
+    let on_fatal = Box::new(|_: &_| {});
+    let (wal, mut driver, _) = Wal::open_manual(disk, DIR, options(), on_fatal).unwrap();
+    let wal = Arc::new(wal);
+    let replacing = wal.clone();
+    let replace = Box::new(move |_| {
+        replacing.truncate_after(Some(1), ignore());
+        let entries = (2..10).map(|index| entry(2, index, 200)).collect();
+        replacing.append(entries, ignore()).unwrap();
+    });
+    wal.append(vec![entry(1, 1, 900)], replace).unwrap();
+    // Too much for the first segment: written and made durable after `replace` ran.
+    wal.append(
+        (2..10).map(|index| entry(1, index, 200)).collect(),
+        ignore(),
+    )
+    .unwrap();
+    for _ in 0..2 {
+        assert!(driver.step().unwrap());
+        let expected = (2..10).map(|index| entry(2, index, 200));
+        assert_eq!(read_all(&wal)[1..], expected.collect::<Vec<_>>());
+    }
 }
 
 #[test]

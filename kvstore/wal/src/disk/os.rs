@@ -73,7 +73,8 @@ impl Disk for OsDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
+        let here = dir.as_os_str().is_empty();
+        File::open(if here { Path::new(".") } else { dir })?.sync_all()
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {

@@ -252,6 +252,12 @@ impl Run {
         if self.failures() == 0 {
             let model = self.model();
             assert_eq!(self.wal.state().next_index.max(1), model.next());
+            match try_read_all(&self.wal) {
+                Ok(entries) => assert_eq!(entries, model.entries),
+                // The power is gone.
+                Err(WalError::Io { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
         }
     }
 
