@@ -21,6 +21,11 @@
 //! The owner calls [`Shard::drain_inbox`] after every wake-up, [`Shard::tick`] when [`Shard::next_tick`] is due, and
 //! [`Shard::take_woken`] after each of these and after [`Shard::request`] and [`Shard::poll`]; the streams listed
 //! there have something to send, and are polled as soon as their connection can take it.
+//!
+//! Two things are easy to miss. [`Shard::next_tick`] may become earlier with any request (a first watch with progress
+//! notifications) or poll (history that failed), so a thread that sleeps until then must look again. And a stream that
+//! did not accept requests ([`Shard::accepts_requests`]) does so again after a poll: read on then, without waiting for
+//! more bytes to arrive.
 
 #![forbid(unsafe_code)]
 
