@@ -33,3 +33,11 @@ pub(crate) const DELETIONS_TRIGGER: usize = 512;
 pub(crate) const DELETIONS_WINDOW: usize = 2048;
 /// The same by the share of deletions in a whole file.
 pub(crate) const DELETIONS_RATIO: f64 = 0.5;
+
+/// Files of history that pile up before they are merged. RocksDB's default is 4.
+pub(crate) const HIST_L0_FILES_TRIGGER: i32 = 8;
+
+/// Compression of long-lived data: the fastest level, three times lz4's cost for half its size.
+pub(crate) const ZSTD_LEVEL: i32 = 1;
+/// RocksDB's own default, which it ignores for zstd.
+pub(crate) const WINDOW_BITS_DEFAULT: i32 = -14;

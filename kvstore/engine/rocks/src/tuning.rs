@@ -3,8 +3,8 @@
 use crate::RocksOptions;
 use crate::limits::{
     BACKGROUND_JOBS_MAX, BLOCK_BYTES, DELETIONS_RATIO, DELETIONS_TRIGGER, DELETIONS_WINDOW,
-    MEMTABLE_BYTES_MAX, MEMTABLES_PER_CF_MAX, OPEN_FILES_MAX, SMALL_MEMTABLE_BYTES_MAX,
-    TABLE_FILE_BYTES,
+    HIST_L0_FILES_TRIGGER, MEMTABLE_BYTES_MAX, MEMTABLES_PER_CF_MAX, OPEN_FILES_MAX,
+    SMALL_MEMTABLE_BYTES_MAX, TABLE_FILE_BYTES, WINDOW_BITS_DEFAULT, ZSTD_LEVEL,
 };
 use mainstay_engine::{Cf, superseded_at};
 use rocksdb::{
@@ -66,6 +66,9 @@ fn live(cache: &Cache) -> Options {
     // Point reads find their key in a block by hash instead of binary search.
     tables.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
     o.set_block_based_table_factory(&tables);
+    // What stays is worth the smaller size; history and log are short-lived.
+    o.set_bottommost_compression_type(DBCompressionType::Zstd);
+    o.set_bottommost_compression_options(WINDOW_BITS_DEFAULT, ZSTD_LEVEL, 0, 0, true);
     o.set_memtable_whole_key_filtering(true);
     o.set_memtable_prefix_bloom_ratio(0.02);
     deletions(&mut o);
@@ -75,6 +78,8 @@ fn live(cache: &Cache) -> Options {
 /// Written once, mostly dropped soon; read for old revisions.
 fn hist(cache: &Cache, droppable: &Arc<AtomicI64>) -> Options {
     let mut o = large(cache);
+    // Most of it is dropped before a second compaction would pay.
+    o.set_level_zero_file_num_compaction_trigger(HIST_L0_FILES_TRIGGER);
     let droppable = Arc::clone(droppable);
     // Runs inside RocksDB, where a panic would abort: nothing here can. A damaged record is kept.
     o.set_compaction_filter(
@@ -92,7 +97,6 @@ fn large(cache: &Cache) -> Options {
     o.set_write_buffer_size(MEMTABLE_BYTES_MAX);
     o.set_max_write_buffer_number(MEMTABLES_PER_CF_MAX);
     o.set_compression_type(DBCompressionType::Lz4);
-    o.set_bottommost_compression_type(DBCompressionType::Zstd);
     o
 }
 
