@@ -190,13 +190,14 @@ impl<'a, E: Engine> Apply<'a, E> {
             self.position.write(&mut self.batch);
         }
         let shared = &self.mvcc.shared;
-        if !self.batch.is_empty() {
-            shared.engine.write(std::mem::take(&mut self.batch))?;
+        if self.batch.is_empty() {
+            return Ok(self.done);
         }
-        if self.position != self.mvcc.position {
-            shared.publish(self.position);
-            self.mvcc.position = self.position;
-        }
+        shared.begin_write();
+        shared.engine.write(std::mem::take(&mut self.batch))?;
+        shared.publish(self.position);
+        shared.end_write();
+        self.mvcc.position = self.position;
         Ok(self.done)
     }
 

@@ -6,6 +6,7 @@ use crate::view::Span;
 use crate::{MvccError, Reader};
 use bytes::{BufMut, Bytes, BytesMut};
 use mainstay_engine::Engine;
+use mainstay_proto::etcdserverpb::range_request::SortTarget;
 use mainstay_proto::etcdserverpb::{RangeRequest, RangeResponse};
 use std::ops::ControlFlow;
 
@@ -116,7 +117,7 @@ impl<E: Engine> RangeChunks<E> {
                 &mut |key, record| {
                     if kvs.len() < max_keys && bytes < max_bytes.max(1) {
                         let mut kv = copied(&mut arena, key, &record, !r.keys_only);
-                        if r.keys_only {
+                        if r.keys_only && r.sort_target != SortTarget::Value as i32 {
                             kv.lease = 0;
                         }
                         bytes += kv.key.len() + kv.value.len();

@@ -50,7 +50,28 @@ impl<E: Engine> Reader<E> {
     /// revision is filled: the current one, whatever revision was asked for.
     /// Errors: compacted, future revision.
     pub fn range(&self, r: &RangeRequest) -> Result<RangeResponse, MvccError> {
+        if r.revision <= 0
+            && r.range_end.is_empty()
+            && let Some(response) = self.range_still(r)
+        {
+            return response;
+        }
         self.read(|view| range::range(view, r))
+    }
+
+    /// The current record of one key, if it can be had without a snapshot.
+    fn range_still(&self, r: &RangeRequest) -> Option<Result<RangeResponse, MvccError>> {
+        self.shared.read_still(|position, engine| {
+            let view = View {
+                read: engine,
+                overlay: None,
+                engine_revision: position.revision,
+                revision: position.revision,
+                compacted: position.compacted,
+                oldest_read: Cell::new(i64::MAX),
+            };
+            range::range(&view, r)
+        })
     }
 
     /// Answers a range request in pieces that need little memory each.

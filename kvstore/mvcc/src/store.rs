@@ -4,7 +4,7 @@ use crate::{Apply, MvccError, Reader, keys};
 use bytes::Bytes;
 use mainstay_engine::{Batch, Cf, Engine, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 const FORMAT: u8 = 1;
 
@@ -33,6 +33,9 @@ pub(crate) struct Shared<E> {
     /// Set before the engine may drop history up to it. A reader of the past that finds it beyond its
     /// revision afterwards may have missed records.
     compacted: AtomicI64,
+    /// Odd while a batch is being written, and different after every batch: what was read from the engine
+    /// itself between two equal even values is one state, without the cost of a snapshot.
+    writes: AtomicU64,
 }
 
 impl Position {
@@ -89,6 +92,31 @@ impl<E: Engine> Shared<E> {
         }
     }
 
+    /// Announces that the engine is about to be written.
+    pub(crate) fn begin_write(&self) {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// To be called when the write is published. After a failed write it is not: readers then use
+    /// snapshots until the process ends.
+    pub(crate) fn end_write(&self) {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Runs `f` on the position and the engine itself; `None` if a batch was written meanwhile.
+    pub(crate) fn read_still<T>(&self, f: impl FnOnce(Position, &E) -> T) -> Option<T> {
+        let before = self.writes.load(Ordering::SeqCst);
+        if before % 2 == 1 {
+            return None;
+        }
+        let position = Position {
+            revision: self.revision(),
+            compacted: self.compacted(),
+        };
+        let result = f(position, &self.engine);
+        (self.writes.load(Ordering::SeqCst) == before).then_some(result)
+    }
+
     pub(crate) fn revision(&self) -> i64 {
         self.revision.load(Ordering::SeqCst)
     }
@@ -106,6 +134,7 @@ impl<E: Engine> Mvcc<E> {
             engine,
             revision: AtomicI64::new(Position::EMPTY.revision),
             compacted: AtomicI64::new(Position::EMPTY.compacted),
+            writes: AtomicU64::new(0),
         };
         shared.publish(position);
         Ok(Self {

@@ -57,6 +57,21 @@ fn check_range(reader: &Reader<RocksEngine>, revision: i64) -> Result<(), MvccEr
     Ok(())
 }
 
+/// One key at the current revision: every revision sets it.
+fn check_get(reader: &Reader<RocksEngine>) -> Result<(), MvccError> {
+    let before = reader.revision();
+    let r = RangeRequest {
+        key: "key07".into(),
+        ..Default::default()
+    };
+    let response = reader.range(&r)?;
+    let revision = response.header.unwrap().revision;
+    assert!(revision >= before);
+    assert_eq!(response.kvs[0].mod_revision, revision);
+    assert_eq!(response.kvs[0].value, format!("{revision:01100}"));
+    Ok(())
+}
+
 fn check_events(reader: &Reader<RocksEngine>, from: i64) -> Result<(), MvccError> {
     let compacted = reader.compacted();
     for (n, revision) in reader.events(from, 5, 1 << 20)?.iter().enumerate() {
@@ -97,6 +112,9 @@ fn readers_never_see_a_torn_or_a_thinned_state() {
                     n += 1;
                     let behind = (n * 7) % 40;
                     let revision = (reader.revision() - behind).max(2);
+                    for _ in 0..100 {
+                        check_get(&reader).unwrap();
+                    }
                     let outcome = match n % 4 {
                         0 => check_range(&reader, 0),
                         1 => check_range(&reader, revision),
