@@ -299,3 +299,6 @@ pub(crate) fn peer(files: &TlsFiles) -> Result<PeerTls, TlsError> {
         client: Arc::new(move || client.current()),
     })
 }
+
+#[cfg(test)]
+mod tests;
