@@ -41,3 +41,6 @@ pub(crate) const HIST_L0_FILES_TRIGGER: i32 = 8;
 pub(crate) const ZSTD_LEVEL: i32 = 1;
 /// RocksDB's own default, which it ignores for zstd.
 pub(crate) const WINDOW_BITS_DEFAULT: i32 = -14;
+
+/// Bytes of a block of `live`: point reads decompress a whole one when it is not in the cache.
+pub(crate) const LIVE_BLOCK_BYTES: usize = 4 << 10;

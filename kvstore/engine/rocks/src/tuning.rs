@@ -3,8 +3,8 @@
 use crate::RocksOptions;
 use crate::limits::{
     BACKGROUND_JOBS_MAX, BLOCK_BYTES, DELETIONS_RATIO, DELETIONS_TRIGGER, DELETIONS_WINDOW,
-    HIST_L0_FILES_TRIGGER, MEMTABLE_BYTES_MAX, MEMTABLES_PER_CF_MAX, OPEN_FILES_MAX,
-    SMALL_MEMTABLE_BYTES_MAX, TABLE_FILE_BYTES, WINDOW_BITS_DEFAULT, ZSTD_LEVEL,
+    HIST_L0_FILES_TRIGGER, LIVE_BLOCK_BYTES, MEMTABLE_BYTES_MAX, MEMTABLES_PER_CF_MAX,
+    OPEN_FILES_MAX, SMALL_MEMTABLE_BYTES_MAX, TABLE_FILE_BYTES, WINDOW_BITS_DEFAULT, ZSTD_LEVEL,
 };
 use mainstay_engine::{Cf, superseded_at};
 use rocksdb::{
@@ -60,6 +60,7 @@ pub(crate) fn families(
 fn live(cache: &Cache) -> Options {
     let mut o = large(cache);
     let mut tables = table_options(cache);
+    tables.set_block_size(LIVE_BLOCK_BYTES);
     tables.set_bloom_filter(10.0, false);
     tables.set_whole_key_filtering(true);
     tables.set_optimize_filters_for_memory(true);
