@@ -137,7 +137,7 @@ impl Inner {
         if renewal.needs_reset {
             let leader = self.leader_id()?;
             let reset = Command::LeaseCheckpoint(vec![(id, 0)]);
-            let outcome = self.propose_as(leader, &reset).await?;
+            let outcome = self.propose_as(leader, reset).await?;
             drop(order);
             outcome.await?;
         }
@@ -223,7 +223,7 @@ impl Inner {
         for chunk in expired.chunks(REVOKES_IN_FLIGHT) {
             let mut outcomes = Vec::with_capacity(chunk.len());
             for id in chunk {
-                outcomes.push(self.propose_as(leader, &Command::LeaseRevoke { id: *id }).await?);
+                outcomes.push(self.propose_as(leader, Command::LeaseRevoke { id: *id }).await?);
             }
             for outcome in outcomes {
                 match outcome.await {
@@ -243,7 +243,7 @@ impl Inner {
             if due.is_empty() {
                 return Ok(());
             }
-            self.propose_as(leader, &checkpoint(&due)).await?
+            self.propose_as(leader, checkpoint(&due)).await?
         };
         outcome.await.map(drop)
     }
@@ -256,7 +256,7 @@ impl Inner {
             let _order = self.lease_order.lock().await;
             let all = self.shared.lessor.lock().checkpoint_all(self.shared.now_ms());
             for chunk in all.chunks(LEASE_CHECKPOINT_BATCH) {
-                outcomes.push(self.propose_as(leader, &checkpoint(chunk)).await?);
+                outcomes.push(self.propose_as(leader, checkpoint(chunk)).await?);
             }
         }
         for outcome in outcomes {

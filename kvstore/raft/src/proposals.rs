@@ -183,7 +183,7 @@ impl Inner {
     pub(crate) async fn propose_as(
         &self,
         leader: crate::types::LeaderId,
-        command: &Command,
+        command: Command,
     ) -> Result<impl Future<Output = Result<Applied, Error>>, Error> {
         let waiting = self.shared.waiters.register()?;
         let origin = Origin { member: self.member_id(), seq: waiting.seq };

@@ -15,7 +15,7 @@ use mainstay_watch::{Hub, HubOptions, ShardSeed};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{Config, SnapshotPolicy};
 use parking_lot::Mutex;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
@@ -139,14 +139,19 @@ fn open_storage(config: &NodeConfig, stop: &watch::Sender<Option<StopReason>>) -
             stop.send_replace(Some(StopReason::Fatal(format!("log: {e}"))));
         })
     };
-    let (wal, recovered) = Wal::open(OsDisk::new(), &wal_dir, wal_options, on_fatal)
+    let (wal, recovered) = Wal::open(OsDisk, &wal_dir, wal_options, on_fatal)
         .map_err(|e| StartError::Wal(e.to_string()))?;
     match &recovered.verdict {
         Verdict::Intact => {}
         Verdict::TornTail { dropped_bytes } => {
             tracing::info!("dropped {dropped_bytes} bytes of a write that was never acknowledged");
         }
-        damaged => return Err(StartError::LogDamaged(damaged.to_string())),
+        Verdict::Damaged(damage) => {
+            return Err(StartError::LogDamaged(format!(
+                "segment {}, offset {} ({:?}); entries from index {} on may be missing",
+                damage.segment, damage.offset, damage.what, damage.first_lost_index
+            )));
+        }
     }
     let wal = Arc::new(wal);
     let log_store = LogStore::new(Arc::clone(&wal), recovered.vote, recovered.committed)

@@ -32,7 +32,7 @@ use crate::members::{Attributes, Members};
 use crate::metrics::{Metrics, count};
 use crate::reclaim::Reclaimer;
 use crate::state_dir::{SnapshotDir, StateDir};
-use crate::types::{LogId, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::waiters::{Outcome, Settled, Waiters};
 
 /// Reads of the current database.
@@ -385,7 +385,7 @@ impl StateMachine {
         }
         if !events.is_empty() {
             let events: Vec<_> = events.into_iter().map(|r| (r.revision, r.events)).collect();
-            self.shared.hub.publish(&events);
+            self.shared.hub.publish(events);
         }
         self.shared.applied.send_replace(index);
         for (seq, outcome) in outcomes {
@@ -473,9 +473,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn get_current_snapshot(
         &mut self,
-    ) -> Result<Option<openraft::alias::SnapshotOf<TypeConfig, Arc<SnapshotDir>>>, io::Error> {
+    ) -> Result<Option<Snapshot<Arc<SnapshotDir>>>, io::Error> {
         let current = self.snapshot.lock();
-        Ok(current.as_ref().map(|(meta, dir)| openraft::Snapshot {
+        Ok(current.as_ref().map(|(meta, dir)| Snapshot {
             meta: meta.clone(),
             snapshot: Arc::clone(dir),
         }))
@@ -522,7 +522,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
 
     async fn build_snapshot(
         &mut self,
-    ) -> Result<openraft::alias::SnapshotOf<TypeConfig, Arc<SnapshotDir>>, io::Error> {
+    ) -> Result<Snapshot<Arc<SnapshotDir>>, io::Error> {
         let this = SnapshotBuilder {
             engine: Arc::clone(&self.engine),
             dir: Arc::clone(&self.dir),
@@ -534,6 +534,6 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             .map_err(io::Error::other)??;
         let dir = Arc::new(dir);
         *self.current.lock() = Some((meta.clone(), Arc::clone(&dir)));
-        Ok(openraft::Snapshot { meta, snapshot: dir })
+        Ok(Snapshot { meta, snapshot: dir })
     }
 }

@@ -52,23 +52,40 @@ impl<T: Send + 'static> openraft::raft::responder::Responder<TypeConfig, T> for 
     }
 }
 
-openraft::declare_raft_types!(
-    /// openraft's parameters: opaque commands, random 64-bit member ids.
-    pub TypeConfig:
-        D = Cmd,
-        R = (),
-        NodeId = u64,
-        Node = PeerNode,
-        Responder<T> = Responder<T> where T: Send + 'static,
-);
+/// openraft's parameters: opaque commands, random 64-bit member ids, totally ordered leader ids.
+#[derive(Debug, Clone, Copy, Default, Eq, PartialEq, Ord, PartialOrd)]
+pub struct TypeConfig;
 
-pub type LeaderId = openraft::alias::LeaderIdOf<TypeConfig>;
-pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
-pub type Vote = openraft::alias::VoteOf<TypeConfig>;
-pub type Entry = openraft::alias::EntryOf<TypeConfig>;
+impl openraft::RaftTypeConfig for TypeConfig {
+    type D = Cmd;
+    type R = ();
+    type NodeId = u64;
+    type Node = PeerNode;
+    type Term = u64;
+    type LeaderId = LeaderId;
+    type Vote = Vote;
+    type Payload = openraft::EntryPayload<Cmd, u64, PeerNode>;
+    type Entry = Entry;
+    type AsyncRuntime = openraft::impls::TokioRuntime;
+    type Responder<T>
+        = Responder<T>
+    where
+        T: Send + 'static;
+    type Batch<T>
+        = openraft::impls::InlineBatch<T>
+    where
+        T: Send + 'static;
+    type ErrorSource = openraft::impls::BoxedErrorSource;
+}
+
+pub type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, u64>;
+pub type LogId = openraft::LogId<LeaderId>;
+pub type Vote = openraft::impls::Vote<LeaderId>;
+pub type Entry = openraft::Entry<LeaderId, openraft::EntryPayload<Cmd, u64, PeerNode>>;
 pub type Membership = openraft::Membership<u64, PeerNode>;
-pub type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
-pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
+pub type StoredMembership = openraft::StoredMembership<LeaderId, u64, PeerNode>;
+pub type SnapshotMeta = openraft::SnapshotMeta<LeaderId, u64, PeerNode>;
+pub type Snapshot<D> = openraft::Snapshot<LeaderId, u64, PeerNode, D>;
 pub type AppendRequest = openraft::raft::AppendEntriesRequest<TypeConfig>;
 pub type AppendResponse = openraft::raft::AppendEntriesResponse<TypeConfig>;
 pub type VoteRequest = openraft::raft::VoteRequest<TypeConfig>;

@@ -13,7 +13,7 @@ use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
     SnapshotResponse, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse,
 };
-use openraft::{OptionalSend, Snapshot};
+use openraft::OptionalSend;
 use tokio::time::timeout;
 
 use crate::limits::APPEND_PIPELINE_DEPTH;
@@ -26,12 +26,11 @@ use crate::peer::message::{
 use crate::peer::snapshot::send_snapshot;
 use crate::state_dir::SnapshotDir;
 use crate::types::{
-    AppendRequest, AppendResponse, LeaderId, LogId, PeerNode, SnapshotMeta, TypeConfig, Vote,
+    AppendRequest, AppendResponse, LogId, PeerNode, Snapshot, SnapshotMeta, TypeConfig, Vote,
     VoteRequest, VoteResponse,
 };
 
 type Rpc<T> = Result<T, RPCError<TypeConfig>>;
-type SnapshotOf = Snapshot<LeaderId, u64, PeerNode, Arc<SnapshotDir>>;
 
 /// Makes clients for members.
 #[derive(Clone, Debug)]
@@ -242,7 +241,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
     async fn full_snapshot(
         &mut self,
         vote: Vote,
-        snapshot: SnapshotOf,
+        snapshot: Snapshot<Arc<SnapshotDir>>,
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
