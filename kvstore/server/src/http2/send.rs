@@ -285,6 +285,8 @@ impl Conn {
             stream.pending_bytes -= len;
             stream.send_window -= len as i64;
             self.send_window -= len as i64;
+            // Clients measure the path with pings while data flows.
+            self.pings.forgiven = true;
             sent = true;
         }
         self.after_turn(id);

@@ -363,6 +363,27 @@ fn abuse_closes_the_connection() {
 }
 
 #[test]
+fn pings_between_the_frames_of_a_large_answer_are_no_abuse() {
+    let mut conn = handshaken();
+    let mut events = Vec::new();
+    conn.receive(&call_bytes(1, "/etcdserverpb.KV/Range"), &mut events).unwrap();
+    let large = vec![0; 1 << 20];
+    conn.message(1, large.len(), &mut |out| out.extend_from_slice(&large));
+    let mut more = Vec::new();
+    frame::header(&mut more, 8, frame::kind::PING, 0, 0);
+    more.extend_from_slice(&[0; 8]);
+    frame::window_update(&mut more, 0, 32_768);
+    frame::window_update(&mut more, 1, 32_768);
+    for _ in 0..20 {
+        conn.receive(&more, &mut events).unwrap();
+        let mut sink: Vec<u8> = Vec::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(conn.out.poll_write(Pin::new(&mut sink), &mut cx).is_ready());
+        conn.drained();
+    }
+}
+
+#[test]
 fn streams_beyond_the_limit_are_refused() {
     let mut conn = handshaken();
     let mut events = Vec::new();
