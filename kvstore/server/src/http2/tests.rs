@@ -366,7 +366,8 @@ fn abuse_closes_the_connection() {
 fn pings_between_the_frames_of_a_large_answer_are_no_abuse() {
     let mut conn = handshaken();
     let mut events = Vec::new();
-    conn.receive(&call_bytes(1, "/etcdserverpb.KV/Range"), &mut events).unwrap();
+    conn.receive(&call_bytes(1, "/etcdserverpb.KV/Range"), &mut events)
+        .unwrap();
     let large = vec![0; 1 << 20];
     conn.message(1, large.len(), &mut |out| out.extend_from_slice(&large));
     let mut more = Vec::new();
