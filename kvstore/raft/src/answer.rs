@@ -21,7 +21,11 @@ impl Inner {
     /// Takes a leader's entries; returns when they are durable.
     pub(crate) async fn append(&self, body: Bytes) -> Result<Bytes, Error> {
         let request = decode_append(body)?;
-        let response = self.raft.append_entries(request).await.map_err(|e| self.raft_error(e))?;
+        let response = self
+            .raft
+            .append_entries(request)
+            .await
+            .map_err(|e| self.raft_error(e))?;
         if !matches!(response, AppendResponse::HigherVote(_)) {
             self.hear_leader();
         }
@@ -33,24 +37,37 @@ impl Inner {
         match call {
             Call::Vote => {
                 let request = decode_vote_request(body)?;
-                let response = self.raft.vote(request).await.map_err(|e| self.raft_error(e))?;
+                let response = self
+                    .raft
+                    .vote(request)
+                    .await
+                    .map_err(|e| self.raft_error(e))?;
                 Ok(encode_vote_response(&response))
             }
             Call::PreVote => {
                 let request = decode_vote_request(body)?;
-                let response = self.raft.pre_vote(request).await.map_err(|e| self.raft_error(e))?;
+                let response = self
+                    .raft
+                    .pre_vote(request)
+                    .await
+                    .map_err(|e| self.raft_error(e))?;
                 Ok(encode_vote_response(&response))
             }
             Call::TransferLeader => {
                 let request = decode_transfer(body)?;
-                let answer =
-                    self.raft.handle_transfer_leader(request).await.map_err(|e| self.fatal(&e))?;
+                let answer = self
+                    .raft
+                    .handle_transfer_leader(request)
+                    .await
+                    .map_err(|e| self.fatal(&e))?;
                 Ok(encode_transfer_response(&answer))
             }
             Call::Propose => self.propose_for_follower(body).await,
             Call::ReadIndex => self.index_for_follower().await,
             Call::KeepAlive => {
-                let ttl = self.renew_as_leader(Reader::new(body, "keep-alive").i64()?).await?;
+                let ttl = self
+                    .renew_as_leader(Reader::new(body, "keep-alive").i64()?)
+                    .await?;
                 Ok(Bytes::copy_from_slice(&ttl.to_le_bytes()))
             }
             Call::TimeToLive => {
@@ -67,13 +84,18 @@ impl Inner {
                 Ok(out.freeze())
             }
             Call::ChangeMembers => {
-                self.change_members_as_leader(MemberChange::decode(body)?).await?;
+                self.change_members_as_leader(MemberChange::decode(body)?)
+                    .await?;
                 Ok(Bytes::new())
             }
             Call::Members => {
                 let cluster_id = self.greeter.identity.cluster_id;
                 let members = self.shared.members.load().list();
-                Ok(RemoteCluster { cluster_id, members }.encode())
+                Ok(RemoteCluster {
+                    cluster_id,
+                    members,
+                }
+                .encode())
             }
             Call::Append
             | Call::SnapshotBegin
@@ -90,12 +112,19 @@ impl Inner {
         meta: SnapshotMeta,
         dir: SnapshotDir,
     ) -> io::Result<Bytes> {
-        let snapshot = Snapshot { meta, snapshot: Arc::new(dir) };
-        let response = self.raft.install_full_snapshot(vote, snapshot).await.map_err(|e| {
-            let text = e.to_string();
-            self.fatal(&e);
-            io::Error::other(text)
-        })?;
+        let snapshot = Snapshot {
+            meta,
+            snapshot: Arc::new(dir),
+        };
+        let response = self
+            .raft
+            .install_full_snapshot(vote, snapshot)
+            .await
+            .map_err(|e| {
+                let text = e.to_string();
+                self.fatal(&e);
+                io::Error::other(text)
+            })?;
         self.hear_leader();
         let mut out = BytesMut::new();
         put_vote(&mut out, &response.vote);

@@ -61,7 +61,9 @@ impl Reader {
 
     pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
         let b = self.take(8)?;
-        Ok(u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
+        Ok(u64::from_le_bytes([
+            b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7],
+        ]))
     }
 
     pub(crate) fn i64(&mut self) -> Result<i64, Malformed> {
@@ -96,7 +98,11 @@ impl Reader {
     }
 
     pub(crate) fn end(&self) -> Result<(), Malformed> {
-        if self.bytes.is_empty() { Ok(()) } else { Err(Malformed(self.what)) }
+        if self.bytes.is_empty() {
+            Ok(())
+        } else {
+            Err(Malformed(self.what))
+        }
     }
 }
 
@@ -138,7 +144,11 @@ pub(crate) fn put_opt_log_id(out: &mut BytesMut, id: Option<&LogId>) {
 }
 
 pub(crate) fn opt_log_id_from(r: &mut Reader) -> Result<Option<LogId>, Malformed> {
-    Ok(if r.bool()? { Some(log_id_from(r)?) } else { None })
+    Ok(if r.bool()? {
+        Some(log_id_from(r)?)
+    } else {
+        None
+    })
 }
 
 pub(crate) fn put_vote(out: &mut BytesMut, vote: &Vote) {
@@ -148,8 +158,14 @@ pub(crate) fn put_vote(out: &mut BytesMut, vote: &Vote) {
 }
 
 pub(crate) fn vote_from(r: &mut Reader) -> Result<Vote, Malformed> {
-    let leader_id = LeaderId { term: r.u64()?, node_id: r.u64()? };
-    Ok(Vote { leader_id, committed: r.bool()? })
+    let leader_id = LeaderId {
+        term: r.u64()?,
+        node_id: r.u64()?,
+    };
+    Ok(Vote {
+        leader_id,
+        committed: r.bool()?,
+    })
 }
 
 pub(crate) fn encode_vote(vote: &Vote) -> Bytes {
@@ -187,7 +203,11 @@ pub(crate) fn membership_from(r: &mut Reader) -> Result<Membership, Malformed> {
     let mut configs = Vec::new();
     for _ in 0..r.count(4)? {
         let n = r.count(8)?;
-        configs.push((0..n).map(|_| r.u64()).collect::<Result<BTreeSet<_>, _>>()?);
+        configs.push(
+            (0..n)
+                .map(|_| r.u64())
+                .collect::<Result<BTreeSet<_>, _>>()?,
+        );
     }
     let n = r.count(13)?;
     if n > 2 * MEMBERS_MAX {
@@ -197,7 +217,13 @@ pub(crate) fn membership_from(r: &mut Reader) -> Result<Membership, Malformed> {
     for _ in 0..n {
         let id = r.u64()?;
         let learner = r.bool()?;
-        nodes.insert(id, PeerNode { peer_urls: r.strings()?, learner });
+        nodes.insert(
+            id,
+            PeerNode {
+                peer_urls: r.strings()?,
+                learner,
+            },
+        );
     }
     if configs.is_empty() && nodes.is_empty() {
         return Ok(Membership::default());
@@ -222,7 +248,10 @@ pub(crate) fn put_snapshot_meta(out: &mut BytesMut, meta: &SnapshotMeta) {
 
 pub(crate) fn snapshot_meta_from(r: &mut Reader) -> Result<SnapshotMeta, Malformed> {
     let last_log_id = opt_log_id_from(r)?;
-    Ok(SnapshotMeta { last_log_id, last_membership: stored_membership_from(r)? })
+    Ok(SnapshotMeta {
+        last_log_id,
+        last_membership: stored_membership_from(r)?,
+    })
 }
 
 /// An openraft entry as the log keeps it; a command's bytes are shared, not copied.
@@ -236,7 +265,11 @@ pub(crate) fn entry_to_wal(entry: Entry) -> mainstay_wal::Entry {
             (KIND_MEMBERSHIP, out.freeze())
         }
     };
-    mainstay_wal::Entry { id: log_id_to_wal(&entry.log_id), kind, payload }
+    mainstay_wal::Entry {
+        id: log_id_to_wal(&entry.log_id),
+        kind,
+        payload,
+    }
 }
 
 /// The counterpart of [`entry_to_wal`].
@@ -252,7 +285,10 @@ pub(crate) fn entry_from_wal(entry: mainstay_wal::Entry) -> Result<Entry, Malfor
         }
         _ => return Err(Malformed("entry kind")),
     };
-    Ok(Entry { log_id: log_id_from_wal(&entry.id), payload })
+    Ok(Entry {
+        log_id: log_id_from_wal(&entry.id),
+        payload,
+    })
 }
 
 pub(crate) fn log_id_to_wal(id: &LogId) -> mainstay_wal::LogId {
@@ -274,12 +310,27 @@ mod tests {
     #[test]
     fn membership_round_trips() {
         let nodes = BTreeMap::from([
-            (1, PeerNode { peer_urls: vec!["http://a:2380".into()], learner: false }),
-            (9, PeerNode { peer_urls: vec![], learner: true }),
+            (
+                1,
+                PeerNode {
+                    peer_urls: vec!["http://a:2380".into()],
+                    learner: false,
+                },
+            ),
+            (
+                9,
+                PeerNode {
+                    peer_urls: vec![],
+                    learner: true,
+                },
+            ),
         ]);
         let m = Membership::new(vec![BTreeSet::from([1])], nodes).expect("valid");
         let mut out = BytesMut::new();
-        put_stored_membership(&mut out, &StoredMembership::new(Some(log_id(3, 1, 7)), m.clone()));
+        put_stored_membership(
+            &mut out,
+            &StoredMembership::new(Some(log_id(3, 1, 7)), m.clone()),
+        );
         let mut r = Reader::new(out.freeze(), "test");
         let back = stored_membership_from(&mut r).expect("decodes");
         r.end().expect("all read");

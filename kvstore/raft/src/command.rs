@@ -33,7 +33,12 @@ pub enum Command {
     /// Records remaining times, milliseconds. Only the leader proposes it.
     LeaseCheckpoint(Vec<(i64, u64)>),
     /// What a member says of itself when it starts.
-    Attributes { id: u64, name: String, client_urls: Vec<String>, incarnation: u64 },
+    Attributes {
+        id: u64,
+        name: String,
+        client_urls: Vec<String>,
+        incarnation: u64,
+    },
 }
 
 /// What applying a command returned. Headers inside carry only the revision.
@@ -61,11 +66,23 @@ pub(crate) enum Decoded {
     Put(PutRequest),
     DeleteRange(DeleteRangeRequest),
     Txn(TxnRequest),
-    Compact { revision: i64 },
-    LeaseGrant { id: i64, ttl: i64 },
-    LeaseRevoke { id: i64 },
+    Compact {
+        revision: i64,
+    },
+    LeaseGrant {
+        id: i64,
+        ttl: i64,
+    },
+    LeaseRevoke {
+        id: i64,
+    },
     LeaseCheckpoint(Vec<(i64, u64)>),
-    Attributes { id: u64, name: String, client_urls: Vec<String>, incarnation: u64 },
+    Attributes {
+        id: u64,
+        name: String,
+        client_urls: Vec<String>,
+        incarnation: u64,
+    },
 }
 
 impl Command {
@@ -109,7 +126,12 @@ impl Command {
                     out.put_u64_le(*remaining);
                 }
             }
-            Self::Attributes { id, name, client_urls, incarnation } => {
+            Self::Attributes {
+                id,
+                name,
+                client_urls,
+                incarnation,
+            } => {
                 out.put_u64_le(*id);
                 out.put_u64_le(*incarnation);
                 out.put_len_bytes(name.as_bytes());
@@ -127,22 +149,35 @@ pub(crate) fn decode(bytes: Bytes) -> Result<(Origin, Decoded), Malformed> {
         return Err(Malformed("command version"));
     }
     let kind = r.u8()?;
-    let origin = Origin { member: r.u64()?, seq: r.u64()? };
+    let origin = Origin {
+        member: r.u64()?,
+        seq: r.u64()?,
+    };
     let decoded = match kind {
         1 => Decoded::Put(message(r.rest(), "put command")?),
         2 => Decoded::DeleteRange(message(r.rest(), "delete command")?),
         3 => Decoded::Txn(message(r.rest(), "txn command")?),
         4 => Decoded::Compact { revision: r.i64()? },
-        5 => Decoded::LeaseGrant { id: r.i64()?, ttl: r.i64()? },
+        5 => Decoded::LeaseGrant {
+            id: r.i64()?,
+            ttl: r.i64()?,
+        },
         6 => Decoded::LeaseRevoke { id: r.i64()? },
         7 => {
             let n = r.count(16)?;
-            let list = (0..n).map(|_| Ok((r.i64()?, r.u64()?))).collect::<Result<_, Malformed>>()?;
+            let list = (0..n)
+                .map(|_| Ok((r.i64()?, r.u64()?)))
+                .collect::<Result<_, Malformed>>()?;
             Decoded::LeaseCheckpoint(list)
         }
         8 => {
             let (id, incarnation) = (r.u64()?, r.u64()?);
-            Decoded::Attributes { id, incarnation, name: r.string()?, client_urls: r.strings()? }
+            Decoded::Attributes {
+                id,
+                incarnation,
+                name: r.string()?,
+                client_urls: r.strings()?,
+            }
         }
         _ => return Err(Malformed("command kind")),
     };
@@ -161,7 +196,11 @@ mod tests {
 
     #[test]
     fn a_put_keeps_the_request_bytes() {
-        let request = PutRequest { key: "k".into(), value: "v".into(), ..Default::default() };
+        let request = PutRequest {
+            key: "k".into(),
+            value: "v".into(),
+            ..Default::default()
+        };
         let encoded = Command::Put(request.encode_to_vec().into()).encode(ORIGIN);
         let (origin, decoded) = decode(encoded).expect("decodes");
         assert_eq!(origin, ORIGIN);
@@ -171,7 +210,10 @@ mod tests {
     #[test]
     fn every_kind_round_trips() {
         let all = [
-            Command::Compact { revision: 5, physical: true },
+            Command::Compact {
+                revision: 5,
+                physical: true,
+            },
             Command::LeaseGrant { id: 1, ttl: 60 },
             Command::LeaseRevoke { id: -1 },
             Command::LeaseCheckpoint(vec![(1, 2), (3, 4)]),

@@ -134,14 +134,22 @@ impl Error {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("{what} {path}: {source}")]
-    Io { what: &'static str, path: String, source: std::io::Error },
-    #[error("the log is damaged at {0}; this member must not vote until its data is repaired: remove the member, delete its data directory and add it again")]
+    Io {
+        what: &'static str,
+        path: String,
+        source: std::io::Error,
+    },
+    #[error(
+        "the log is damaged at {0}; this member must not vote until its data is repaired: remove the member, delete its data directory and add it again"
+    )]
     LogDamaged(String),
     #[error("log: {0}")]
     Wal(String),
     #[error("storage: {0}")]
     Storage(String),
-    #[error("member {0:x} has already been bootstrapped with other data: remove it from the cluster and add it again instead of reusing its id")]
+    #[error(
+        "member {0:x} has already been bootstrapped with other data: remove it from the cluster and add it again instead of reusing its id"
+    )]
     AlreadyBootstrapped(u64),
     #[error("{0}")]
     Config(String),

@@ -30,11 +30,16 @@ fn path(data_dir: &Path) -> PathBuf {
 
 /// The identity in a data directory; `None` when it holds no member yet.
 pub fn load(data_dir: &Path) -> io::Result<Option<Identity>> {
-    let Some(body) = read_checked(&path(data_dir))? else { return Ok(None) };
+    let Some(body) = read_checked(&path(data_dir))? else {
+        return Ok(None);
+    };
     let mut r = Reader::new(body, "identity file");
     let mut read = || -> Result<Identity, crate::codec::Malformed> {
-        let id =
-            Identity { member_id: r.u64()?, cluster_id: r.u64()?, incarnation: r.u64()? };
+        let id = Identity {
+            member_id: r.u64()?,
+            cluster_id: r.u64()?,
+            incarnation: r.u64()?,
+        };
         r.end()?;
         Ok(id)
     };
@@ -68,7 +73,10 @@ impl KnownPeers {
                 known.insert(id, r.u64().map_err(io::Error::other)?);
             }
         }
-        Ok(Self { path, known: Mutex::new(known) })
+        Ok(Self {
+            path,
+            known: Mutex::new(known),
+        })
     }
 
     /// Whether a peer is who it was; one never met before is remembered, on disk before `true`.
@@ -91,7 +99,9 @@ impl KnownPeers {
 
 /// Writes `magic, crc, body` through a temporary file.
 fn write_checked(path: &Path, body: &[u8]) -> io::Result<()> {
-    let dir = path.parent().ok_or_else(|| io::Error::other("no parent folder"))?;
+    let dir = path
+        .parent()
+        .ok_or_else(|| io::Error::other("no parent folder"))?;
     fs::create_dir_all(dir)?;
     let tmp = path.with_extension("tmp");
     let mut file = File::create(&tmp)?;
@@ -111,7 +121,10 @@ fn read_checked(path: &Path) -> io::Result<Option<Bytes>> {
     };
     let damaged = || io::Error::other(format!("{} is damaged", path.display()));
     let mut r = Reader::new(bytes, "file");
-    let (magic, crc) = (r.u32().map_err(|_| damaged())?, r.u32().map_err(|_| damaged())?);
+    let (magic, crc) = (
+        r.u32().map_err(|_| damaged())?,
+        r.u32().map_err(|_| damaged())?,
+    );
     let body = r.rest();
     if magic != MAGIC || crc != crc32fast::hash(&body) {
         return Err(damaged());
@@ -127,7 +140,11 @@ mod tests {
     fn identity_survives_and_damage_is_told() {
         let tmp = tempfile::tempdir().expect("tempdir");
         assert_eq!(load(tmp.path()).expect("empty"), None);
-        let id = Identity { member_id: 1, cluster_id: 2, incarnation: 3 };
+        let id = Identity {
+            member_id: 1,
+            cluster_id: 2,
+            incarnation: 3,
+        };
         store(tmp.path(), &id).expect("store");
         assert_eq!(load(tmp.path()).expect("load"), Some(id));
         let file = path(tmp.path());

@@ -25,11 +25,14 @@ impl Inner {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let silence_ms = 2 * self.election_ms;
-        let term = metrics.current_term;
+        // etcd's first leader has term 2: its term 1 is that of the entries that found the cluster.
+        let term = metrics.current_term + 1;
         let leader = metrics.current_leader.filter(|leader| {
             if *leader == self.member_id() {
+                // A lone voter needs nobody's acknowledgement, and gets none while it is idle.
+                let alone = metrics.membership_config.voter_ids().nth(1).is_none();
                 let acked = metrics.last_quorum_acked.as_ref();
-                acked.is_none_or(|at| at.elapsed() < Duration::from_millis(silence_ms))
+                alone || acked.is_none_or(|at| at.elapsed() < Duration::from_millis(silence_ms))
             } else {
                 let heard = self.heard_leader_ms.load(Ordering::Relaxed);
                 self.shared.now_ms().saturating_sub(heard) < silence_ms
@@ -79,7 +82,10 @@ impl Inner {
         let mut snapshot_at = self.wal.stats().bytes;
         loop {
             tick.tick().await;
-            if self.wal.oldest_unsynced().is_some_and(|age| age > DISK_STALL_HANDOVER)
+            if self
+                .wal
+                .oldest_unsynced()
+                .is_some_and(|age| age > DISK_STALL_HANDOVER)
                 && self.raft.is_leader()
                 && let Some(to) = self.best_successor()
             {
@@ -95,7 +101,11 @@ impl Inner {
                     self.fatal(&e);
                 }
             }
-            if self.shared.members.load().removed.contains(&self.member_id()) {
+            let members = self.shared.members.load();
+            for id in &members.removed {
+                self.links.forget(*id);
+            }
+            if members.removed.contains(&self.member_id()) {
                 self.stop_with(StopReason::Removed);
             }
         }

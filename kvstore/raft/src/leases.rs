@@ -23,13 +23,23 @@ impl Node {
     pub async fn lease_keep_alive(&self, id: i64) -> Result<i64, Error> {
         let deadline = Instant::now() + self.inner.request_timeout;
         loop {
-            let leader = self.inner.known_leader(deadline).await.ok_or(Error::Timeout)?;
+            let leader = self
+                .inner
+                .known_leader(deadline)
+                .await
+                .ok_or(Error::Timeout)?;
             let answer = if leader == self.member_id() {
                 self.inner.renew_as_leader(id).await
             } else {
                 let body = Bytes::copy_from_slice(&id.to_le_bytes());
-                match self.inner.ask_leader(leader, Call::KeepAlive, body, deadline).await {
-                    Ok(body) => Reader::new(body, "keep-alive answer").i64().map_err(Error::from),
+                match self
+                    .inner
+                    .ask_leader(leader, Call::KeepAlive, body, deadline)
+                    .await
+                {
+                    Ok(body) => Reader::new(body, "keep-alive answer")
+                        .i64()
+                        .map_err(Error::from),
                     Err(e) => Err(e),
                 }
             };
@@ -45,14 +55,21 @@ impl Node {
     pub async fn lease_time_to_live(&self, id: i64, keys: bool) -> Result<LeaseInfo, Error> {
         let deadline = Instant::now() + self.inner.request_timeout;
         loop {
-            let leader = self.inner.known_leader(deadline).await.ok_or(Error::Timeout)?;
+            let leader = self
+                .inner
+                .known_leader(deadline)
+                .await
+                .ok_or(Error::Timeout)?;
             let answer = if leader == self.member_id() {
                 self.inner.time_to_live_as_leader(id, keys).await
             } else {
                 let mut body = BytesMut::with_capacity(9);
                 body.put_i64_le(id);
                 body.put_u8(u8::from(keys));
-                match self.inner.ask_leader(leader, Call::TimeToLive, body.freeze(), deadline).await
+                match self
+                    .inner
+                    .ask_leader(leader, Call::TimeToLive, body.freeze(), deadline)
+                    .await
                 {
                     Ok(body) => decode_info(body),
                     Err(e) => Err(e),
@@ -77,7 +94,11 @@ fn decode_info(body: Bytes) -> Result<LeaseInfo, Error> {
     let (ttl, granted_ttl) = (r.i64()?, r.i64()?);
     let n = r.count(4)?;
     let keys = (0..n).map(|_| r.bytes()).collect::<Result<_, _>>()?;
-    Ok(LeaseInfo { ttl, granted_ttl, keys })
+    Ok(LeaseInfo {
+        ttl,
+        granted_ttl,
+        keys,
+    })
 }
 
 impl Inner {
@@ -97,14 +118,19 @@ impl Inner {
                 CallError::Remote(e) => e,
             })
         };
-        timeout_at(deadline, asking).await.map_err(|_| Error::Timeout)?
+        timeout_at(deadline, asking)
+            .await
+            .map_err(|_| Error::Timeout)?
     }
 
     /// Waits a moment before the next try when `e` may pass; returns what the client gets otherwise.
     pub(crate) async fn pause_after(&self, e: Error, deadline: Instant) -> Result<(), Error> {
         let passing = matches!(
             e,
-            Error::NotLeader | Error::NoLeader | Error::LeaderChanged | Error::TimeoutConnectionLost
+            Error::NotLeader
+                | Error::NoLeader
+                | Error::LeaderChanged
+                | Error::TimeoutConnectionLost
         );
         let until = Instant::now() + LEASE_TICK / 4;
         if !passing {
@@ -167,17 +193,31 @@ impl Inner {
         keys: bool,
     ) -> Result<LeaseInfo, Error> {
         self.read_index().await?;
-        let info = self.shared.lessor.lock().time_to_live(id, self.shared.now_ms());
+        let info = self
+            .shared
+            .lessor
+            .lock()
+            .time_to_live(id, self.shared.now_ms());
         let info = match info {
             Ok(info) => info,
             Err(LeaseError::NotLeader) => return Err(Error::NotLeader),
-            Err(_) => return Ok(LeaseInfo { ttl: -1, granted_ttl: 0, keys: Vec::new() }),
+            Err(_) => {
+                return Ok(LeaseInfo {
+                    ttl: -1,
+                    granted_ttl: 0,
+                    keys: Vec::new(),
+                });
+            }
         };
         let keys = match keys {
             true => self.shared.reader.load().lease_keys(id)?,
             false => Vec::new(),
         };
-        Ok(LeaseInfo { ttl: info.remaining_s, granted_ttl: info.granted_s, keys })
+        Ok(LeaseInfo {
+            ttl: info.remaining_s,
+            granted_ttl: info.granted_s,
+            keys,
+        })
     }
 
     pub(crate) fn leader_id(&self) -> Result<LeaderId, Error> {
@@ -215,15 +255,21 @@ impl Inner {
     }
 
     async fn lease_pass(&self, leader: LeaderId) -> Result<(), Error> {
-        let expired =
-            self.shared.lessor.lock().due_expired(self.shared.now_ms(), LEASE_EXPIRE_BATCH);
+        let expired = self
+            .shared
+            .lessor
+            .lock()
+            .due_expired(self.shared.now_ms(), LEASE_EXPIRE_BATCH);
         if !expired.is_empty() {
             self.read_index().await?;
         }
         for chunk in expired.chunks(REVOKES_IN_FLIGHT) {
             let mut outcomes = Vec::with_capacity(chunk.len());
             for id in chunk {
-                outcomes.push(self.propose_as(leader, Command::LeaseRevoke { id: *id }).await?);
+                outcomes.push(
+                    self.propose_as(leader, Command::LeaseRevoke { id: *id })
+                        .await?,
+                );
             }
             for outcome in outcomes {
                 match outcome.await {
@@ -254,7 +300,11 @@ impl Inner {
         let mut outcomes = Vec::new();
         {
             let _order = self.lease_order.lock().await;
-            let all = self.shared.lessor.lock().checkpoint_all(self.shared.now_ms());
+            let all = self
+                .shared
+                .lessor
+                .lock()
+                .checkpoint_all(self.shared.now_ms());
             for chunk in all.chunks(LEASE_CHECKPOINT_BATCH) {
                 outcomes.push(self.propose_as(leader, checkpoint(chunk)).await?);
             }

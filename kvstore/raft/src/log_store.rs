@@ -40,9 +40,15 @@ impl LogStore {
         vote: Option<Bytes>,
         committed: Option<mainstay_wal::LogId>,
     ) -> io::Result<Self> {
-        let vote = vote.map(decode_vote).transpose().map_err(io::Error::other)?;
+        let vote = vote
+            .map(decode_vote)
+            .transpose()
+            .map_err(io::Error::other)?;
         Ok(Self {
-            reader: LogReader { wal, vote: Arc::new(Mutex::new(vote)) },
+            reader: LogReader {
+                wal,
+                vote: Arc::new(Mutex::new(vote)),
+            },
             committed: committed.map(|id| log_id_from_wal(&id)),
         })
     }
@@ -59,7 +65,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let state = self.reader.wal.state();
         let last_purged_log_id = state.purged.as_ref().map(log_id_from_wal);
         let last = state.last.as_ref().map(log_id_from_wal);
-        Ok(LogState { last_purged_log_id, last_log_id: last.or(last_purged_log_id) })
+        Ok(LogState {
+            last_purged_log_id,
+            last_log_id: last.or(last_purged_log_id),
+        })
     }
 
     async fn get_log_reader(&mut self) -> Self::LogReader {
@@ -68,9 +77,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
         let (tx, rx) = oneshot::channel();
-        self.reader
-            .wal
-            .save_vote(encode_vote(vote), Box::new(move |result| drop(tx.send(result))));
+        self.reader.wal.save_vote(
+            encode_vote(vote),
+            Box::new(move |result| drop(tx.send(result))),
+        );
         durable(rx).await?;
         *self.reader.vote.lock() = Some(*vote);
         Ok(())
@@ -106,18 +116,18 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
         let (tx, rx) = oneshot::channel();
-        self.reader
-            .wal
-            .truncate_after(
-                last_log_id.map(|id| id.index),
-                Box::new(move |result| drop(tx.send(result))),
-            );
+        self.reader.wal.truncate_after(
+            last_log_id.map(|id| id.index),
+            Box::new(move |result| drop(tx.send(result))),
+        );
         durable(rx).await
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
         // Not waited for: a purge that is lost only keeps entries that nobody needs.
-        self.reader.wal.purge(log_id_to_wal(&log_id), Box::new(|_| ()));
+        self.reader
+            .wal
+            .purge(log_id_to_wal(&log_id), Box::new(|_| ()));
         Ok(())
     }
 }
@@ -147,7 +157,10 @@ fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
 impl LogReader {
     fn read(&self, start: u64, end: u64, max_bytes: usize) -> Result<Vec<Entry>, io::Error> {
         let entries = self.wal.read(start..end, max_bytes).map_err(io_error)?;
-        entries.into_iter().map(|e| entry_from_wal(e).map_err(io::Error::other)).collect()
+        entries
+            .into_iter()
+            .map(|e| entry_from_wal(e).map_err(io::Error::other))
+            .collect()
     }
 }
 

@@ -31,7 +31,11 @@ impl Attributes {
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, Malformed> {
         let mut r = Reader::new(bytes, "member attributes");
         let incarnation = r.u64()?;
-        Ok(Self { incarnation, name: r.string()?, client_urls: r.strings()? })
+        Ok(Self {
+            incarnation,
+            name: r.string()?,
+            client_urls: r.strings()?,
+        })
     }
 }
 
@@ -57,12 +61,17 @@ impl Members {
     }
 
     pub(crate) fn peer_urls(&self, id: u64) -> Option<&[String]> {
-        self.membership().get_node(&id).map(|node| node.peer_urls.as_slice())
+        self.membership()
+            .get_node(&id)
+            .map(|node| node.peer_urls.as_slice())
     }
 
     /// Members added as learners, as the user sees them.
     pub(crate) fn learner_count(&self) -> usize {
-        self.membership().nodes().filter(|(_, node)| node.learner).count()
+        self.membership()
+            .nodes()
+            .filter(|(_, node)| node.learner)
+            .count()
     }
 
     /// Members added as voters that Raft still treats as learners.
@@ -89,7 +98,10 @@ impl Members {
 
     /// All members in order of their ids.
     pub(crate) fn list(&self) -> Vec<Member> {
-        self.membership().nodes().filter_map(|(id, _)| self.member(*id)).collect()
+        self.membership()
+            .nodes()
+            .filter_map(|(id, _)| self.member(*id))
+            .collect()
     }
 
     /// Takes a new membership; returns the ids that are gone with it.

@@ -34,10 +34,17 @@ impl Node {
         if peer_urls.is_empty() || !peer_urls.iter().all(|url| is_peer_url(url)) {
             return Err(Error::BadPeerUrls);
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs());
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let id = ident::member_id(&peer_urls, &self.inner.cluster_token, Some(now));
-        self.change(MemberChange::Add { id, peer_urls, learner }).await?;
+        self.change(MemberChange::Add {
+            id,
+            peer_urls,
+            learner,
+        })
+        .await?;
         let members = self.inner.shared.members.load();
         let member = members.member(id).ok_or(Error::MemberNotFound)?;
         Ok((member, members.list()))
@@ -50,7 +57,11 @@ impl Node {
     }
 
     /// Changes where a member's peers find it.
-    pub async fn member_update(&self, id: u64, peer_urls: Vec<String>) -> Result<Vec<Member>, Error> {
+    pub async fn member_update(
+        &self,
+        id: u64,
+        peer_urls: Vec<String>,
+    ) -> Result<Vec<Member>, Error> {
         if peer_urls.is_empty() || !peer_urls.iter().all(|url| is_peer_url(url)) {
             return Err(Error::BadPeerUrls);
         }
@@ -110,7 +121,11 @@ impl Inner {
         if let Err(e) = self.checkpoint_all_leases().await {
             tracing::debug!("lease checkpoint before hand-over: {e}");
         }
-        self.raft.trigger().transfer_leader(target).await.map_err(|e| self.fatal(&e))?;
+        self.raft
+            .trigger()
+            .transfer_leader(target)
+            .await
+            .map_err(|e| self.fatal(&e))?;
         let mut changes = self.leader.subscribe();
         let limit = Duration::from_millis(2 * self.election_ms);
         let me = self.member_id();
@@ -129,9 +144,11 @@ impl Inner {
             return Err(Error::NotLeader);
         }
         match change {
-            MemberChange::Add { id, peer_urls, learner } => {
-                self.add_member(id, peer_urls, learner).await
-            }
+            MemberChange::Add {
+                id,
+                peer_urls,
+                learner,
+            } => self.add_member(id, peer_urls, learner).await,
             MemberChange::Remove { id } => self.remove_member(id).await,
             MemberChange::Update { id, peer_urls } => self.update_member(id, peer_urls).await,
             MemberChange::Promote { id } => self.promote_member(id).await,
@@ -156,7 +173,8 @@ impl Inner {
             return Err(Error::Unhealthy);
         }
         let node = PeerNode { peer_urls, learner };
-        self.change_membership(Change::AddNodes(BTreeMap::from([(id, node)]))).await
+        self.change_membership(Change::AddNodes(BTreeMap::from([(id, node)])))
+            .await
     }
 
     fn refuse_taken_urls(&self, id: u64, peer_urls: &[String]) -> Result<(), Error> {
@@ -166,7 +184,11 @@ impl Inner {
             .nodes()
             .filter(|(other, _)| **other != id)
             .any(|(_, node)| node.peer_urls.iter().any(|url| peer_urls.contains(url)));
-        if taken { Err(Error::PeerUrlExists) } else { Ok(()) }
+        if taken {
+            Err(Error::PeerUrlExists)
+        } else {
+            Ok(())
+        }
     }
 
     async fn remove_member(&self, id: u64) -> Result<(), Error> {
@@ -187,22 +209,35 @@ impl Inner {
 
     async fn update_member(&self, id: u64, peer_urls: Vec<String>) -> Result<(), Error> {
         let members = self.shared.members.load_full();
-        let node = members.membership().get_node(&id).ok_or(Error::MemberNotFound)?;
+        let node = members
+            .membership()
+            .get_node(&id)
+            .ok_or(Error::MemberNotFound)?;
         self.refuse_taken_urls(id, &peer_urls)?;
-        let node = PeerNode { peer_urls, learner: node.learner };
-        self.change_membership(Change::SetNodes(BTreeMap::from([(id, node)]))).await
+        let node = PeerNode {
+            peer_urls,
+            learner: node.learner,
+        };
+        self.change_membership(Change::SetNodes(BTreeMap::from([(id, node)])))
+            .await
     }
 
     async fn promote_member(&self, id: u64) -> Result<(), Error> {
         let members = self.shared.members.load_full();
-        let node = members.membership().get_node(&id).ok_or(Error::MemberNotFound)?;
+        let node = members
+            .membership()
+            .get_node(&id)
+            .ok_or(Error::MemberNotFound)?;
         if !node.learner {
             return Err(Error::NotLearner);
         }
         if !self.in_sync(id) {
             return Err(Error::LearnerNotReady);
         }
-        let node = PeerNode { peer_urls: node.peer_urls.clone(), learner: false };
+        let node = PeerNode {
+            peer_urls: node.peer_urls.clone(),
+            learner: false,
+        };
         self.change_membership(Change::Batch(vec![
             Change::SetNodes(BTreeMap::from([(id, node)])),
             Change::AddVoterIds(BTreeSet::from([id])),
@@ -224,8 +259,13 @@ impl Inner {
     fn in_sync(&self, id: u64) -> bool {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
-        let Some(replication) = &metrics.replication else { return false };
-        let matched = replication.get(&id).and_then(|m| *m).map_or(0, |id| id.index);
+        let Some(replication) = &metrics.replication else {
+            return false;
+        };
+        let matched = replication
+            .get(&id)
+            .and_then(|m| *m)
+            .map_or(0, |id| id.index);
         let last = metrics.last_log_index.unwrap_or(0);
         matched > 0
             && matched.saturating_mul(10) >= last.saturating_mul(9)

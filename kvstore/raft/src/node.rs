@@ -97,7 +97,9 @@ pub(crate) struct Inner {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inner").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -120,7 +122,8 @@ impl Inner {
 
     /// Remembers that the leader was heard now.
     pub(crate) fn hear_leader(&self) {
-        self.heard_leader_ms.store(self.shared.now_ms(), Ordering::Relaxed);
+        self.heard_leader_ms
+            .store(self.shared.now_ms(), Ordering::Relaxed);
     }
 
     /// Ends the member's service; the first reason stays.
@@ -201,7 +204,10 @@ impl Node {
     #[must_use]
     pub fn is_learner(&self) -> bool {
         let members = self.inner.shared.members.load();
-        members.membership().get_node(&self.member_id()).is_some_and(|node| node.learner)
+        members
+            .membership()
+            .get_node(&self.member_id())
+            .is_some_and(|node| node.learner)
     }
 
     #[must_use]

@@ -25,10 +25,8 @@ use crate::waiters::Settled;
 /// Pause before a command that was turned away is proposed again.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
-type WriteResult = Result<
-    openraft::raft::ClientWriteResponse<TypeConfig>,
-    ClientWriteError<TypeConfig>,
->;
+type WriteResult =
+    Result<openraft::raft::ClientWriteResponse<TypeConfig>, ClientWriteError<TypeConfig>>;
 
 /// What the leader said of a forwarded command.
 enum Forwarded {
@@ -52,7 +50,10 @@ impl Node {
     /// Errors that say "timed out" leave the outcome unknown.
     pub async fn propose(&self, command: Command) -> Result<Applied, Error> {
         let physical = match command {
-            Command::Compact { revision, physical: true } => Some(revision),
+            Command::Compact {
+                revision,
+                physical: true,
+            } => Some(revision),
             _ => None,
         };
         let result = self.inner.propose(&command).await;
@@ -73,7 +74,10 @@ impl Inner {
         let deadline = Instant::now() + self.request_timeout;
         loop {
             let mut waiting = self.shared.waiters.register()?;
-            let origin = Origin { member: self.member_id(), seq: waiting.seq };
+            let origin = Origin {
+                member: self.member_id(),
+                seq: waiting.seq,
+            };
             let bytes = command.encode(origin);
             if bytes.len() > self.max_command_bytes {
                 return Err(Error::RequestTooLarge);
@@ -83,9 +87,12 @@ impl Inner {
             };
             let settled = if leader == self.member_id() {
                 self.propose_here(bytes, waiting.seq).await?;
-                timeout_at(deadline, &mut waiting.outcome).await.map_err(|_| Error::Timeout)
+                timeout_at(deadline, &mut waiting.outcome)
+                    .await
+                    .map_err(|_| Error::Timeout)
             } else {
-                self.propose_there(leader, bytes, &mut waiting.outcome, deadline).await
+                self.propose_there(leader, bytes, &mut waiting.outcome, deadline)
+                    .await
             };
             match settled?.unwrap_or(Settled::Unknown) {
                 Settled::Applied(outcome) => return outcome,
@@ -122,7 +129,11 @@ impl Inner {
                 shared.waiters.complete(seq, settled);
             }
         });
-        self.raft.write(Cmd(bytes)).responder(responder).await.map_err(|e| self.fatal(&e))
+        self.raft
+            .write(Cmd(bytes))
+            .responder(responder)
+            .await
+            .map_err(|e| self.fatal(&e))
     }
 
     /// Sends a command to the leader; the result comes to its waiter by this member's own apply.
@@ -153,7 +164,9 @@ impl Inner {
 
     async fn forward(&self, leader: u64, bytes: Bytes) -> Result<Forwarded, Error> {
         let link = self.links.get(leader, Purpose::Request);
-        let Ok(conn) = link.conn().await else { return Ok(Forwarded::Rejected) };
+        let Ok(conn) = link.conn().await else {
+            return Ok(Forwarded::Rejected);
+        };
         match conn.call(Call::Propose, bytes).await {
             Ok(_) => Ok(Forwarded::Accepted),
             Err(CallError::Remote(Error::NotLeader | Error::NoLeader)) => Ok(Forwarded::Rejected),
@@ -171,7 +184,11 @@ impl Inner {
             // The follower has gone when nobody listens.
             let _ = tx.send(settled(&result));
         });
-        self.raft.write(Cmd(bytes)).responder(responder).await.map_err(|e| self.fatal(&e))?;
+        self.raft
+            .write(Cmd(bytes))
+            .responder(responder)
+            .await
+            .map_err(|e| self.fatal(&e))?;
         match rx.await {
             Ok(None) => Ok(Bytes::new()),
             Ok(Some(Settled::Rejected)) => Err(Error::NotLeader),
@@ -186,7 +203,10 @@ impl Inner {
         command: Command,
     ) -> Result<impl Future<Output = Result<Applied, Error>>, Error> {
         let waiting = self.shared.waiters.register()?;
-        let origin = Origin { member: self.member_id(), seq: waiting.seq };
+        let origin = Origin {
+            member: self.member_id(),
+            seq: waiting.seq,
+        };
         let (shared, seq) = (Arc::clone(&self.shared), waiting.seq);
         let responder = Responder::new(move |result: WriteResult| {
             if let Some(settled) = settled(&result) {

@@ -90,7 +90,9 @@ impl Inner {
     async fn confirmed_index(&self) -> Result<u64, Error> {
         loop {
             let far = Instant::now() + self.request_timeout;
-            let Some(leader) = self.known_leader(far).await else { return Err(Error::Timeout) };
+            let Some(leader) = self.known_leader(far).await else {
+                return Err(Error::Timeout);
+            };
             let index = if leader == self.member_id() {
                 self.index_as_leader().await
             } else {

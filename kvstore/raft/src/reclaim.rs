@@ -33,7 +33,9 @@ impl Reclaimer {
         let inner = Arc::new(Inner::default());
         inner.state.lock().engine = Some(Arc::downgrade(engine));
         let worker = Arc::clone(&inner);
-        thread::Builder::new().name("reclaim".into()).spawn(move || worker.run())?;
+        thread::Builder::new()
+            .name("reclaim".into())
+            .spawn(move || worker.run())?;
         Ok(Self { inner })
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct StateDir {
 
 /// A folder with a checkpoint, removed when the last user lets go of it.
 #[derive(Debug)]
-pub struct SnapshotDir {
+pub(crate) struct SnapshotDir {
     path: PathBuf,
     /// Whether dropping removes it; taken away when the folder becomes the database.
     owned: bool,
@@ -47,14 +47,19 @@ impl StateDir {
     /// Opens the folder, creating it when new, and removes what an earlier run left behind.
     pub(crate) fn open(root: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&root)?;
-        let dir = Self { root, next: AtomicU64::new(1) };
+        let dir = Self {
+            root,
+            next: AtomicU64::new(1),
+        };
         let current = dir.read_current()?;
         let mut highest = 0;
         for entry in fs::read_dir(&dir.root)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let number = name.strip_prefix("db-").or(name.strip_prefix("snap-"));
-            let Some(number) = number.and_then(|n| n.parse::<u64>().ok()) else { continue };
+            let Some(number) = number.and_then(|n| n.parse::<u64>().ok()) else {
+                continue;
+            };
             highest = highest.max(number);
             if current.as_ref() != Some(&name) {
                 fs::remove_dir_all(entry.path())?;
@@ -103,7 +108,10 @@ impl StateDir {
 
     /// A folder name for a checkpoint; not created yet, removed when dropped.
     pub(crate) fn new_snapshot(&self) -> SnapshotDir {
-        SnapshotDir { path: self.root.join(format!("snap-{}", self.number())), owned: true }
+        SnapshotDir {
+            path: self.root.join(format!("snap-{}", self.number())),
+            owned: true,
+        }
     }
 
     /// Makes a received checkpoint the current database and returns its folder. Everything in it is

@@ -69,7 +69,9 @@ impl Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("member_id", &self.member_id).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("member_id", &self.member_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,7 +88,9 @@ pub(crate) struct StateMachine {
 
 impl std::fmt::Debug for StateMachine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StateMachine").field("applied", &self.applied).finish_non_exhaustive()
+        f.debug_struct("StateMachine")
+            .field("applied", &self.applied)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,7 +105,9 @@ pub(crate) struct Opened {
 
 impl std::fmt::Debug for Opened {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened").field("applied", &self.applied).finish_non_exhaustive()
+        f.debug_struct("Opened")
+            .field("applied", &self.applied)
+            .finish_non_exhaustive()
     }
 }
 
@@ -112,7 +118,13 @@ impl Opened {
         let (applied, members) = read_meta(&*engine)?;
         let mut lessor = Lessor::new(min_ttl);
         lessor.load(read_leases(&*engine)?);
-        Ok(Self { engine, mvcc, lessor, members, applied })
+        Ok(Self {
+            engine,
+            mvcc,
+            lessor,
+            members,
+            applied,
+        })
     }
 }
 
@@ -134,7 +146,10 @@ fn read_meta(engine: &impl Read) -> io::Result<(Option<LogId>, Members)> {
         let attributes = Attributes::decode(value.into()).map_err(io::Error::other)?;
         members.attributes.insert(id, attributes);
     }
-    members.removed = scan_ids(engine, META_REMOVED)?.into_iter().map(|(id, _)| id).collect();
+    members.removed = scan_ids(engine, META_REMOVED)?
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
     Ok((applied, members))
 }
 
@@ -143,12 +158,21 @@ fn scan_ids(engine: &impl Read, prefix: &[u8]) -> io::Result<Vec<(u64, Vec<u8>)>
     let mut found = Vec::new();
     let end = [prefix, &[0xff; 9]].concat();
     engine
-        .scan(Cf::Meta, prefix, Some(&end), Direction::Ascending, &mut |key, value| {
-            if let Some(id) = key.strip_prefix(prefix).and_then(|k| <[u8; 8]>::try_from(k).ok()) {
-                found.push((u64::from_be_bytes(id), value.to_vec()));
-            }
-            ControlFlow::Continue(())
-        })
+        .scan(
+            Cf::Meta,
+            prefix,
+            Some(&end),
+            Direction::Ascending,
+            &mut |key, value| {
+                if let Some(id) = key
+                    .strip_prefix(prefix)
+                    .and_then(|k| <[u8; 8]>::try_from(k).ok())
+                {
+                    found.push((u64::from_be_bytes(id), value.to_vec()));
+                }
+                ControlFlow::Continue(())
+            },
+        )
         .map_err(io::Error::other)?;
     Ok(found)
 }
@@ -235,7 +259,9 @@ impl Batch<'_> {
             Decoded::Compact { revision } => {
                 self.apply.compact(revision)?;
                 self.compacted = self.compacted.max(Some(revision));
-                Ok(Applied::Compact { revision: self.apply.revision() })
+                Ok(Applied::Compact {
+                    revision: self.apply.revision(),
+                })
             }
             Decoded::LeaseGrant { id, ttl } => self.grant(id, ttl),
             Decoded::LeaseRevoke { id } => self.revoke(id)?,
@@ -247,11 +273,22 @@ impl Batch<'_> {
                 }
                 Ok(Applied::Done)
             }
-            Decoded::Attributes { id, name, client_urls, incarnation } => {
+            Decoded::Attributes {
+                id,
+                name,
+                client_urls,
+                incarnation,
+            } => {
                 if self.members.contains(id) {
-                    let attributes = Attributes { name, client_urls, incarnation };
+                    let attributes = Attributes {
+                        name,
+                        client_urls,
+                        incarnation,
+                    };
                     let key = id_key(META_ATTRIBUTES, id);
-                    self.apply.batch_mut().put(Cf::Meta, &key, &attributes.encode());
+                    self.apply
+                        .batch_mut()
+                        .put(Cf::Meta, &key, &attributes.encode());
                     self.members.attributes.insert(id, attributes);
                     self.members_changed = true;
                 }
@@ -261,14 +298,21 @@ impl Batch<'_> {
     }
 
     fn grant(&mut self, id: i64, ttl: i64) -> Outcome {
-        let record = self.lessor.grant(id, ttl, self.now_ms).map_err(|e| match e {
-            LeaseError::Exists => Error::LeaseExists,
-            LeaseError::TooLarge => Error::LeaseTtlTooLarge,
-            _ => Error::LeaseNotFound,
-        })?;
+        let record = self
+            .lessor
+            .grant(id, ttl, self.now_ms)
+            .map_err(|e| match e {
+                LeaseError::Exists => Error::LeaseExists,
+                LeaseError::TooLarge => Error::LeaseTtlTooLarge,
+                _ => Error::LeaseNotFound,
+            })?;
         self.save_lease(id, &record);
         count(&self.metrics.leases_granted);
-        Ok(Applied::LeaseGrant { id, ttl: record.ttl_s, revision: self.apply.revision() })
+        Ok(Applied::LeaseGrant {
+            id,
+            ttl: record.ttl_s,
+            revision: self.apply.revision(),
+        })
     }
 
     fn revoke(&mut self, id: i64) -> Result<Outcome, MvccError> {
@@ -278,11 +322,15 @@ impl Batch<'_> {
         self.apply.delete_lease_keys(id)?;
         self.apply.batch_mut().delete(Cf::Lease, &lease_key(id));
         count(&self.metrics.leases_revoked);
-        Ok(Ok(Applied::LeaseRevoke { revision: self.apply.revision() }))
+        Ok(Ok(Applied::LeaseRevoke {
+            revision: self.apply.revision(),
+        }))
     }
 
     fn save_lease(&mut self, id: i64, record: &Record) {
-        self.apply.batch_mut().put(Cf::Lease, &lease_key(id), &record.encode());
+        self.apply
+            .batch_mut()
+            .put(Cf::Lease, &lease_key(id), &record.encode());
     }
 
     fn membership(&mut self, stored: StoredMembership) {
@@ -326,7 +374,9 @@ impl StateMachine {
 
     /// Applies entries as one engine batch; responders are told after it is visible.
     fn apply_batch(&mut self, entries: &mut Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
-        let Some((last, _)) = entries.last() else { return Ok(()) };
+        let Some((last, _)) = entries.last() else {
+            return Ok(());
+        };
         let last = last.log_id;
         let mut lessor = self.shared.lessor.lock();
         let mut batch = Batch {
@@ -357,7 +407,13 @@ impl StateMachine {
         let mut out = BytesMut::with_capacity(24);
         put_log_id(&mut out, &last);
         batch.apply.batch_mut().put(Cf::Meta, META_APPLIED, &out);
-        let Batch { apply, members_changed, compacted, outcomes, .. } = batch;
+        let Batch {
+            apply,
+            members_changed,
+            compacted,
+            outcomes,
+            ..
+        } = batch;
         let events = apply.commit().map_err(io::Error::other)?;
         drop(lessor);
         self.applied = Some(last);
@@ -498,7 +554,11 @@ impl std::fmt::Debug for SnapshotBuilder {
 
 /// Small: the copy is opened only to be asked for its log id.
 fn inspection() -> RocksOptions {
-    RocksOptions { block_cache_bytes: 1 << 20, memtables_bytes: 1 << 20, must_exist: true }
+    RocksOptions {
+        block_cache_bytes: 1 << 20,
+        memtables_bytes: 1 << 20,
+        must_exist: true,
+    }
 }
 
 impl SnapshotBuilder {
@@ -507,22 +567,28 @@ impl SnapshotBuilder {
     fn build(&self) -> io::Result<(SnapshotMeta, SnapshotDir)> {
         self.engine.flush().map_err(io::Error::other)?;
         let snapshot = self.dir.new_snapshot();
-        self.engine.checkpoint(snapshot.path()).map_err(io::Error::other)?;
+        self.engine
+            .checkpoint(snapshot.path())
+            .map_err(io::Error::other)?;
         let (last_log_id, members) = {
-            let copy = RocksEngine::open(snapshot.path(), &inspection())
-                .map_err(io::Error::other)?;
+            let copy =
+                RocksEngine::open(snapshot.path(), &inspection()).map_err(io::Error::other)?;
             read_meta(&copy)?
         };
-        Ok((SnapshotMeta { last_log_id, last_membership: members.stored }, snapshot))
+        Ok((
+            SnapshotMeta {
+                last_log_id,
+                last_membership: members.stored,
+            },
+            snapshot,
+        ))
     }
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = Arc<SnapshotDir>;
 
-    async fn build_snapshot(
-        &mut self,
-    ) -> Result<Snapshot<Arc<SnapshotDir>>, io::Error> {
+    async fn build_snapshot(&mut self) -> Result<Snapshot<Arc<SnapshotDir>>, io::Error> {
         let this = SnapshotBuilder {
             engine: Arc::clone(&self.engine),
             dir: Arc::clone(&self.dir),
@@ -534,6 +600,9 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             .map_err(io::Error::other)??;
         let dir = Arc::new(dir);
         *self.current.lock() = Some((meta.clone(), Arc::clone(&dir)));
-        Ok(Snapshot { meta, snapshot: dir })
+        Ok(Snapshot {
+            meta,
+            snapshot: dir,
+        })
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 /// A log entry's command: bytes that only the state machine looks into.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Cmd(pub Bytes);
+pub(crate) struct Cmd(pub Bytes);
 
 impl fmt::Debug for Cmd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,7 +22,7 @@ impl fmt::Display for Cmd {
 
 /// What Raft's membership knows of a member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PeerNode {
+pub(crate) struct PeerNode {
     /// Peer URLs, as given by the user.
     pub peer_urls: Vec<String>,
     /// Whether the member was added as a learner. A member added as a voter is a learner to Raft
@@ -32,7 +32,7 @@ pub struct PeerNode {
 }
 
 /// Completes a proposal with what became of it; dropped when Raft stops.
-pub struct Responder<T>(Box<dyn FnOnce(T) + Send>);
+pub(crate) struct Responder<T>(Box<dyn FnOnce(T) + Send>);
 
 impl<T> Responder<T> {
     pub(crate) fn new(f: impl FnOnce(T) + Send + 'static) -> Self {
@@ -54,7 +54,7 @@ impl<T: Send + 'static> openraft::raft::responder::Responder<TypeConfig, T> for 
 
 /// openraft's parameters: opaque commands, random 64-bit member ids, totally ordered leader ids.
 #[derive(Debug, Clone, Copy, Default, Eq, PartialEq, Ord, PartialOrd)]
-pub struct TypeConfig;
+pub(crate) struct TypeConfig;
 
 impl openraft::RaftTypeConfig for TypeConfig {
     type D = Cmd;
@@ -78,20 +78,26 @@ impl openraft::RaftTypeConfig for TypeConfig {
     type ErrorSource = openraft::impls::BoxedErrorSource;
 }
 
-pub type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, u64>;
-pub type LogId = openraft::LogId<LeaderId>;
-pub type Vote = openraft::impls::Vote<LeaderId>;
-pub type Entry = openraft::Entry<LeaderId, openraft::EntryPayload<Cmd, u64, PeerNode>>;
-pub type Membership = openraft::Membership<u64, PeerNode>;
-pub type StoredMembership = openraft::StoredMembership<LeaderId, u64, PeerNode>;
-pub type SnapshotMeta = openraft::SnapshotMeta<LeaderId, u64, PeerNode>;
-pub type Snapshot<D> = openraft::Snapshot<LeaderId, u64, PeerNode, D>;
-pub type AppendRequest = openraft::raft::AppendEntriesRequest<TypeConfig>;
-pub type AppendResponse = openraft::raft::AppendEntriesResponse<TypeConfig>;
-pub type VoteRequest = openraft::raft::VoteRequest<TypeConfig>;
-pub type VoteResponse = openraft::raft::VoteResponse<TypeConfig>;
+pub(crate) type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, u64>;
+pub(crate) type LogId = openraft::LogId<LeaderId>;
+pub(crate) type Vote = openraft::impls::Vote<LeaderId>;
+pub(crate) type Entry = openraft::Entry<LeaderId, openraft::EntryPayload<Cmd, u64, PeerNode>>;
+pub(crate) type Membership = openraft::Membership<u64, PeerNode>;
+pub(crate) type StoredMembership = openraft::StoredMembership<LeaderId, u64, PeerNode>;
+pub(crate) type SnapshotMeta = openraft::SnapshotMeta<LeaderId, u64, PeerNode>;
+pub(crate) type Snapshot<D> = openraft::Snapshot<LeaderId, u64, PeerNode, D>;
+pub(crate) type AppendRequest = openraft::raft::AppendEntriesRequest<TypeConfig>;
+pub(crate) type AppendResponse = openraft::raft::AppendEntriesResponse<TypeConfig>;
+pub(crate) type VoteRequest = openraft::raft::VoteRequest<TypeConfig>;
+pub(crate) type VoteResponse = openraft::raft::VoteResponse<TypeConfig>;
 
 /// A log id from its parts.
 pub(crate) fn log_id(term: u64, leader: u64, index: u64) -> LogId {
-    LogId::new(LeaderId { term, node_id: leader }, index)
+    LogId::new(
+        LeaderId {
+            term,
+            node_id: leader,
+        },
+        index,
+    )
 }

@@ -69,7 +69,11 @@ impl Waiters {
         let seq = self.next.fetch_add(1, Ordering::Relaxed);
         let (tx, outcome) = oneshot::channel();
         self.shard(seq).lock().insert(seq, tx);
-        Ok(Waiting { table: self, seq, outcome })
+        Ok(Waiting {
+            table: self,
+            seq,
+            outcome,
+        })
     }
 
     /// Hands a result to whoever waits for it, if anybody still does.
@@ -112,8 +116,9 @@ mod tests {
     #[test]
     fn the_table_is_bounded() {
         let table = Waiters::new(0);
-        let held: Vec<_> =
-            (0..PENDING_PROPOSALS_MAX).map(|_| table.register().expect("room")).collect();
+        let held: Vec<_> = (0..PENDING_PROPOSALS_MAX)
+            .map(|_| table.register().expect("room"))
+            .collect();
         assert!(matches!(table.register(), Err(Error::TooManyRequests)));
         drop(held);
         assert!(table.register().is_ok());

@@ -40,7 +40,11 @@ fn parse(url: &str) -> Option<PeerUrl<'_>> {
     if host.is_empty() {
         return None;
     }
-    Some(PeerUrl { tls, host, port: port.parse().ok()? })
+    Some(PeerUrl {
+        tls,
+        host,
+        port: port.parse().ok()?,
+    })
 }
 
 /// Whether a URL is one a peer can be reached at.
@@ -65,9 +69,12 @@ pub(crate) async fn connect(urls: &[String], tls: Option<&PeerTls>) -> io::Resul
 }
 
 async fn connect_one(url: &PeerUrl<'_>, tls: Option<&PeerTls>) -> io::Result<Box<dyn Io>> {
-    let tcp = timeout(PEER_CONNECT_TIMEOUT, TcpStream::connect((url.host, url.port)))
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let tcp = timeout(
+        PEER_CONNECT_TIMEOUT,
+        TcpStream::connect((url.host, url.port)),
+    )
+    .await
+    .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     tcp.set_nodelay(true)?;
     if !url.tls {
         return Ok(Box::new(tcp));
@@ -97,14 +104,19 @@ pub async fn fetch_members(
             Err(_) => last = format!("{url} did not answer in time"),
         }
     }
-    Err(Error::Fatal(format!("cannot fetch cluster info from peer urls: {last}")))
+    Err(Error::Fatal(format!(
+        "cannot fetch cluster info from peer urls: {last}"
+    )))
 }
 
 async fn fetch_from(url: &str, tls: Option<&PeerTls>) -> io::Result<RemoteCluster> {
     let mut io = connect(&[url.to_owned()], tls).await?;
     call_as_stranger(&mut io).await?;
     let conn = Conn::start(io, None);
-    let body = conn.call(Call::Members, bytes::Bytes::new()).await.map_err(io::Error::other)?;
+    let body = conn
+        .call(Call::Members, bytes::Bytes::new())
+        .await
+        .map_err(io::Error::other)?;
     RemoteCluster::decode(body).map_err(io::Error::other)
 }
 
@@ -116,13 +128,28 @@ mod tests {
     fn urls_parse_as_etcd_takes_them() {
         assert_eq!(
             parse("http://10.0.0.1:2380"),
-            Some(PeerUrl { tls: false, host: "10.0.0.1", port: 2380 })
+            Some(PeerUrl {
+                tls: false,
+                host: "10.0.0.1",
+                port: 2380
+            })
         );
         assert_eq!(
             parse("https://[::1]:2380/"),
-            Some(PeerUrl { tls: true, host: "::1", port: 2380 })
+            Some(PeerUrl {
+                tls: true,
+                host: "::1",
+                port: 2380
+            })
         );
-        for bad in ["", "10.0.0.1:2380", "ftp://a:1", "http://a", "http://:1", "http://a:x"] {
+        for bad in [
+            "",
+            "10.0.0.1:2380",
+            "ftp://a:1",
+            "http://a",
+            "http://:1",
+            "http://a:x",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

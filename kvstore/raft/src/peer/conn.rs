@@ -74,7 +74,9 @@ impl Conn {
     pub(crate) fn start(io: Box<dyn Io>, metrics: Option<Arc<Metrics>>) -> Arc<Self> {
         let (read, write) = tokio::io::split(io);
         let (frames, queue) = mpsc::channel(PEER_QUEUE_FRAMES_MAX);
-        let pending = Arc::new(Pending { calls: Mutex::new(Some(HashMap::new())) });
+        let pending = Arc::new(Pending {
+            calls: Mutex::new(Some(HashMap::new())),
+        });
         let reader = tokio::spawn({
             let (pending, metrics) = (Arc::clone(&pending), metrics.clone());
             async move {
@@ -93,7 +95,12 @@ impl Conn {
                 pending.close();
             }
         });
-        Arc::new(Self { frames, pending, next: AtomicU64::new(1), tasks: [reader, writer] })
+        Arc::new(Self {
+            frames,
+            pending,
+            next: AtomicU64::new(1),
+            tasks: [reader, writer],
+        })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -119,7 +126,11 @@ impl Conn {
                 calls.insert(id, tx);
             }
         }
-        let frame = Frame { kind: call as u8, id, body };
+        let frame = Frame {
+            kind: call as u8,
+            id,
+            body,
+        };
         self.frames.send(frame).await.map_err(|_| CallError::Lost)?;
         Ok(InFlight(rx))
     }
@@ -144,7 +155,8 @@ async fn read_answers(
     let mut io = BufReader::with_capacity(64 << 10, io);
     while let Some(frame) = read_frame(&mut io).await? {
         if let Some(m) = metrics {
-            m.peer_received_bytes.fetch_add(frame.wire_len() as u64, Ordering::Relaxed);
+            m.peer_received_bytes
+                .fetch_add(frame.wire_len() as u64, Ordering::Relaxed);
         }
         let waiting = match pending.calls.lock().as_mut() {
             None => return Ok(()),
@@ -184,7 +196,8 @@ pub(crate) async fn write_frames(
         io.write_all(&out).await?;
         io.flush().await?;
         if let Some(m) = metrics {
-            m.peer_sent_bytes.fetch_add(out.len() as u64, Ordering::Relaxed);
+            m.peer_sent_bytes
+                .fetch_add(out.len() as u64, Ordering::Relaxed);
         }
         out.clear();
         if out.capacity() > WRITE_BUFFER_KEEP {

@@ -67,11 +67,18 @@ pub(crate) async fn read_frame<R: AsyncRead + Unpin>(io: &mut R) -> io::Result<O
     }
     let kind = buf.get_u8();
     let id = buf.get_u64_le();
-    Ok(Some(Frame { kind, id, body: buf.freeze() }))
+    Ok(Some(Frame {
+        kind,
+        id,
+        body: buf.freeze(),
+    }))
 }
 
 /// Writes one frame and flushes.
-pub(crate) async fn write_frame<W: AsyncWrite + Unpin>(io: &mut W, frame: &Frame) -> io::Result<()> {
+pub(crate) async fn write_frame<W: AsyncWrite + Unpin>(
+    io: &mut W,
+    frame: &Frame,
+) -> io::Result<()> {
     let mut out = BytesMut::new();
     frame.put(&mut out);
     io.write_all(&out).await?;
@@ -88,16 +95,32 @@ mod tests {
 
     fn encoded() -> BytesMut {
         let mut out = BytesMut::new();
-        Frame { kind: 3, id: 77, body: Bytes::from_static(b"hello") }.put(&mut out);
+        Frame {
+            kind: 3,
+            id: 77,
+            body: Bytes::from_static(b"hello"),
+        }
+        .put(&mut out);
         out
     }
 
     #[tokio::test]
     async fn a_frame_round_trips() {
         let bytes = encoded();
-        let frame = read_frame(&mut &bytes[..]).await.expect("reads").expect("one frame");
-        assert_eq!((frame.kind, frame.id, &frame.body[..]), (3, 77, &b"hello"[..]));
-        assert!(read_frame(&mut &bytes[..0]).await.expect("clean end").is_none());
+        let frame = read_frame(&mut &bytes[..])
+            .await
+            .expect("reads")
+            .expect("one frame");
+        assert_eq!(
+            (frame.kind, frame.id, &frame.body[..]),
+            (3, 77, &b"hello"[..])
+        );
+        assert!(
+            read_frame(&mut &bytes[..0])
+                .await
+                .expect("clean end")
+                .is_none()
+        );
     }
 
     #[tokio::test]

@@ -72,7 +72,12 @@ impl Hello {
         if r.u32()? != MAGIC || r.u32()? != VERSION {
             return Err(Malformed("peer greeting"));
         }
-        Ok(Self { cluster_id: r.u64()?, from: r.u64()?, to: r.u64()?, incarnation: r.u64()? })
+        Ok(Self {
+            cluster_id: r.u64()?,
+            from: r.u64()?,
+            to: r.u64()?,
+            incarnation: r.u64()?,
+        })
     }
 }
 
@@ -98,8 +103,17 @@ impl Greeter {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Identity { member_id, cluster_id, incarnation } = self.identity;
-        let hello = Hello { cluster_id, from: member_id, to, incarnation };
+        let Identity {
+            member_id,
+            cluster_id,
+            incarnation,
+        } = self.identity;
+        let hello = Hello {
+            cluster_id,
+            from: member_id,
+            to,
+            incarnation,
+        };
         let body = exchange(io, hello).await?;
         let mut r = Reader::new(body, "peer answer");
         let mut parse = || -> Result<Result<u64, Refusal>, Malformed> {
@@ -126,7 +140,9 @@ impl Greeter {
             return Err(io::ErrorKind::UnexpectedEof.into());
         };
         if frame.kind != KIND_HELLO {
-            return Err(io::Error::other("a connection did not start with a greeting"));
+            return Err(io::Error::other(
+                "a connection did not start with a greeting",
+            ));
         }
         let hello = Hello::decode(frame.body).map_err(io::Error::other)?;
         let verdict = self.judge(hello)?;
@@ -138,7 +154,15 @@ impl Greeter {
             }
             Err(refusal) => out.put_u8(refusal.number()),
         }
-        write_frame(io, &Frame { kind: KIND_HELLO, id: 0, body: out.freeze() }).await?;
+        write_frame(
+            io,
+            &Frame {
+                kind: KIND_HELLO,
+                id: 0,
+                body: out.freeze(),
+            },
+        )
+        .await?;
         Ok(verdict)
     }
 
@@ -163,7 +187,13 @@ impl Greeter {
 
     /// Whether a member has the data it had when the cluster or this member met it first.
     fn admit(&self, id: u64, incarnation: u64) -> io::Result<bool> {
-        let published = self.shared.members.load().attributes.get(&id).map(|a| a.incarnation);
+        let published = self
+            .shared
+            .members
+            .load()
+            .attributes
+            .get(&id)
+            .map(|a| a.incarnation);
         if published.is_some_and(|published| published != incarnation) {
             return Ok(false);
         }
@@ -176,7 +206,16 @@ pub(crate) async fn call_as_stranger<S>(io: &mut S) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let body = exchange(io, Hello { cluster_id: 0, from: 0, to: 0, incarnation: 0 }).await?;
+    let body = exchange(
+        io,
+        Hello {
+            cluster_id: 0,
+            from: 0,
+            to: 0,
+            incarnation: 0,
+        },
+    )
+    .await?;
     if body.first() == Some(&0) {
         return Ok(());
     }
@@ -187,10 +226,20 @@ async fn exchange<S>(io: &mut S, hello: Hello) -> io::Result<Bytes>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    write_frame(io, &Frame { kind: KIND_HELLO, id: 0, body: hello.encode() }).await?;
+    write_frame(
+        io,
+        &Frame {
+            kind: KIND_HELLO,
+            id: 0,
+            body: hello.encode(),
+        },
+    )
+    .await?;
     match read_frame(io).await? {
         Some(frame) if frame.kind == KIND_HELLO => Ok(frame.body),
-        Some(_) => Err(io::Error::other("a peer answered a greeting with something else")),
+        Some(_) => Err(io::Error::other(
+            "a peer answered a greeting with something else",
+        )),
         None => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }

@@ -46,7 +46,10 @@ impl Links {
             Arc::new(Link {
                 links: Arc::downgrade(self),
                 target,
-                state: tokio::sync::Mutex::new(State { conn: None, next_try: Instant::now() }),
+                state: tokio::sync::Mutex::new(State {
+                    conn: None,
+                    next_try: Instant::now(),
+                }),
             })
         });
         Arc::clone(link)
@@ -69,7 +72,10 @@ impl Links {
     async fn connect(&self, target: u64) -> io::Result<Arc<Conn>> {
         let mut io = connect(&self.urls(target), self.tls.as_ref()).await?;
         let greeting = timeout(PEER_HANDSHAKE_TIMEOUT, self.greeter.call(&mut io, target));
-        match greeting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
+        match greeting
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??
+        {
             Ok(()) => {
                 let metrics = Arc::clone(&self.greeter.shared.metrics);
                 Ok(Conn::start(io, Some(metrics)))
@@ -77,7 +83,9 @@ impl Links {
             Err(refusal) => {
                 // A full queue means that the same news is on its way already.
                 let _ = self.refusals.try_send(refusal);
-                Err(io::Error::other(format!("member {target:x} refused: {refusal:?}")))
+                Err(io::Error::other(format!(
+                    "member {target:x} refused: {refusal:?}"
+                )))
             }
         }
     }
@@ -109,7 +117,10 @@ impl Link {
         state.conn = None;
         sleep_until(state.next_try).await;
         state.next_try = Instant::now() + PEER_RECONNECT_PAUSE;
-        let links = self.links.upgrade().ok_or_else(|| io::Error::other("member stopped"))?;
+        let links = self
+            .links
+            .upgrade()
+            .ok_or_else(|| io::Error::other("member stopped"))?;
         let conn = links.connect(self.target).await?;
         state.conn = Some(Arc::clone(&conn));
         Ok(conn)
@@ -117,6 +128,8 @@ impl Link {
 
     /// As [`Link::conn`], giving up after `limit`.
     pub(crate) async fn conn_within(&self, limit: Duration) -> io::Result<Arc<Conn>> {
-        timeout(limit, self.conn()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        timeout(limit, self.conn())
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 }

@@ -5,8 +5,8 @@ use mainstay_proto::etcdserverpb::Member;
 use openraft::raft::{TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse};
 
 use crate::codec::{
-    Malformed, Put, Reader, entry_from_wal, entry_to_wal, opt_log_id_from, put_opt_log_id, put_vote,
-    vote_from,
+    Malformed, Put, Reader, entry_from_wal, entry_to_wal, opt_log_id_from, put_opt_log_id,
+    put_vote, vote_from,
 };
 use crate::types::{
     AppendRequest, AppendResponse, Entry, LogId, TypeConfig, Vote, VoteRequest, VoteResponse,
@@ -59,17 +59,32 @@ impl Call {
 /// A membership change on its way to the leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MemberChange {
-    Add { id: u64, peer_urls: Vec<String>, learner: bool },
-    Remove { id: u64 },
-    Update { id: u64, peer_urls: Vec<String> },
-    Promote { id: u64 },
+    Add {
+        id: u64,
+        peer_urls: Vec<String>,
+        learner: bool,
+    },
+    Remove {
+        id: u64,
+    },
+    Update {
+        id: u64,
+        peer_urls: Vec<String>,
+    },
+    Promote {
+        id: u64,
+    },
 }
 
 impl MemberChange {
     pub(crate) fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
         match self {
-            Self::Add { id, peer_urls, learner } => {
+            Self::Add {
+                id,
+                peer_urls,
+                learner,
+            } => {
                 out.put_u8(1);
                 out.put_u64_le(*id);
                 out.put_u8(u8::from(*learner));
@@ -98,10 +113,17 @@ impl MemberChange {
         let change = match kind {
             1 => {
                 let learner = r.bool()?;
-                Self::Add { id, learner, peer_urls: r.strings()? }
+                Self::Add {
+                    id,
+                    learner,
+                    peer_urls: r.strings()?,
+                }
             }
             2 => Self::Remove { id },
-            3 => Self::Update { id, peer_urls: r.strings()? },
+            3 => Self::Update {
+                id,
+                peer_urls: r.strings()?,
+            },
             4 => Self::Promote { id },
             _ => return Err(Malformed("membership change")),
         };
@@ -140,10 +162,19 @@ impl RemoteCluster {
         for _ in 0..n {
             let (id, is_learner, name) = (r.u64()?, r.bool()?, r.string()?);
             let (peer_urls, client_urls) = (r.strings()?, r.strings()?);
-            members.push(Member { id, name, peer_urls, client_urls, is_learner });
+            members.push(Member {
+                id,
+                name,
+                peer_urls,
+                client_urls,
+                is_learner,
+            });
         }
         r.end()?;
-        Ok(Self { cluster_id, members })
+        Ok(Self {
+            cluster_id,
+            members,
+        })
     }
 }
 
@@ -183,13 +214,22 @@ pub(crate) fn decode_append(bytes: Bytes) -> Result<AppendRequest, Malformed> {
     let mut entries = Vec::with_capacity(n);
     for _ in 0..n {
         let (term, leader, index) = (r.u64()?, r.u64()?, r.u64()?);
-        let id = mainstay_wal::LogId { term, leader, index };
+        let id = mainstay_wal::LogId {
+            term,
+            leader,
+            index,
+        };
         let kind = r.u8()?;
         let payload = r.bytes()?;
         entries.push(entry_from_wal(mainstay_wal::Entry { id, kind, payload })?);
     }
     r.end()?;
-    Ok(AppendRequest { vote, prev_log_id, entries, leader_commit })
+    Ok(AppendRequest {
+        vote,
+        prev_log_id,
+        entries,
+        leader_commit,
+    })
 }
 
 pub(crate) fn encode_append_response(response: &AppendResponse) -> Bytes {
@@ -263,7 +303,11 @@ pub(crate) fn decode_transfer(
 ) -> Result<TransferLeaderRequest<TypeConfig>, Malformed> {
     let mut r = Reader::new(bytes, "leader transfer");
     let (from, to) = (vote_from(&mut r)?, r.u64()?);
-    Ok(TransferLeaderRequest::new(from, to, opt_log_id_from(&mut r)?))
+    Ok(TransferLeaderRequest::new(
+        from,
+        to,
+        opt_log_id_from(&mut r)?,
+    ))
 }
 
 pub(crate) fn encode_transfer_response(response: &TransferLeaderResponse<TypeConfig>) -> Bytes {
@@ -308,7 +352,13 @@ mod tests {
     use crate::types::{Cmd, LeaderId, log_id};
 
     fn vote() -> Vote {
-        Vote { leader_id: LeaderId { term: 4, node_id: 2 }, committed: true }
+        Vote {
+            leader_id: LeaderId {
+                term: 4,
+                node_id: 2,
+            },
+            committed: true,
+        }
     }
 
     #[test]
@@ -318,7 +368,10 @@ mod tests {
             prev_log_id: Some(log_id(3, 1, 8)),
             leader_commit: None,
             entries: vec![
-                Entry { log_id: log_id(4, 2, 9), payload: openraft::EntryPayload::Blank },
+                Entry {
+                    log_id: log_id(4, 2, 9),
+                    payload: openraft::EntryPayload::Blank,
+                },
                 Entry {
                     log_id: log_id(4, 2, 10),
                     payload: openraft::EntryPayload::Normal(Cmd("abc".into())),
@@ -337,12 +390,22 @@ mod tests {
     #[test]
     fn member_changes_round_trip() {
         for change in [
-            MemberChange::Add { id: 1, peer_urls: vec!["http://a:1".into()], learner: true },
+            MemberChange::Add {
+                id: 1,
+                peer_urls: vec!["http://a:1".into()],
+                learner: true,
+            },
             MemberChange::Remove { id: 2 },
-            MemberChange::Update { id: 3, peer_urls: vec![] },
+            MemberChange::Update {
+                id: 3,
+                peer_urls: vec![],
+            },
             MemberChange::Promote { id: 4 },
         ] {
-            assert_eq!(MemberChange::decode(change.encode()).expect("decodes"), change);
+            assert_eq!(
+                MemberChange::decode(change.encode()).expect("decodes"),
+                change
+            );
         }
     }
 }

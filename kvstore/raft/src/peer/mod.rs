@@ -15,8 +15,8 @@ mod network;
 mod serve;
 mod snapshot;
 
-pub(crate) use address::is_peer_url;
 pub use address::fetch_members;
+pub(crate) use address::is_peer_url;
 pub(crate) use conn::CallError;
 pub(crate) use handshake::{Greeter, Refusal};
 pub(crate) use link::{Links, Purpose};

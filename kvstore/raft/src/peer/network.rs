@@ -7,21 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
+use openraft::OptionalSend;
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
     SnapshotResponse, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse,
 };
-use openraft::OptionalSend;
 use tokio::time::timeout;
 
 use crate::limits::APPEND_PIPELINE_DEPTH;
 use crate::peer::conn::{CallError, Conn, InFlight};
 use crate::peer::link::{Link, Links, Purpose};
 use crate::peer::message::{
-    Call, decode_append_response, decode_transfer_response, decode_vote_response, encode_append, encode_transfer,
-    encode_vote_request,
+    Call, decode_append_response, decode_transfer_response, decode_vote_response, encode_append,
+    encode_transfer, encode_vote_request,
 };
 use crate::peer::snapshot::send_snapshot;
 use crate::state_dir::SnapshotDir;
@@ -179,7 +179,9 @@ impl<S: Stream<Item = AppendRequest> + Unpin> Pipeline<S> {
         };
         let response = decode_append_response(body).map_err(|e| malformed(&e))?;
         if matches!(response, AppendResponse::Conflict) && prev.is_none() {
-            return Err(unreachable(&io::Error::other("a peer conflicts with the empty log")));
+            return Err(unreachable(&io::Error::other(
+                "a peer conflicts with the empty log",
+            )));
         }
         Ok(response.into_stream_result(prev, last))
     }
@@ -195,7 +197,9 @@ impl RaftNetworkV2<TypeConfig> for Client {
     ) -> Rpc<AppendResponse> {
         let exchange = async {
             let conn = self.log.conn().await.map_err(|e| unreachable(&e))?;
-            conn.call(Call::Append, encode_append(request)).await.map_err(|e| call_failed(&e))
+            conn.call(Call::Append, encode_append(request))
+                .await
+                .map_err(|e| call_failed(&e))
         };
         let body = timeout(self.append_timeout, exchange)
             .await
@@ -212,10 +216,17 @@ impl RaftNetworkV2<TypeConfig> for Client {
         S: Stream<Item = AppendRequest> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
-            let conn =
-                self.log.conn_within(self.append_timeout).await.map_err(|e| unreachable(&e))?;
-            let pipeline =
-                Pipeline { conn, input: Some(input), sent: VecDeque::new(), timeout: self.append_timeout };
+            let conn = self
+                .log
+                .conn_within(self.append_timeout)
+                .await
+                .map_err(|e| unreachable(&e))?;
+            let pipeline = Pipeline {
+                conn,
+                input: Some(input),
+                sent: VecDeque::new(),
+                timeout: self.append_timeout,
+            };
             // The first failed answer ends the session.
             let answers = stream::unfold(Some(pipeline), |pipeline| async move {
                 let mut pipeline = pipeline?;
@@ -229,12 +240,16 @@ impl RaftNetworkV2<TypeConfig> for Client {
     }
 
     async fn vote(&mut self, request: VoteRequest, _option: RPCOption) -> Rpc<VoteResponse> {
-        let body = self.control(Call::Vote, encode_vote_request(&request)).await?;
+        let body = self
+            .control(Call::Vote, encode_vote_request(&request))
+            .await?;
         decode_vote_response(body).map_err(|e| malformed(&e))
     }
 
     async fn pre_vote(&mut self, request: VoteRequest, _option: RPCOption) -> Rpc<VoteResponse> {
-        let body = self.control(Call::PreVote, encode_vote_request(&request)).await?;
+        let body = self
+            .control(Call::PreVote, encode_vote_request(&request))
+            .await?;
         decode_vote_response(body).map_err(|e| malformed(&e))
     }
 
@@ -246,7 +261,11 @@ impl RaftNetworkV2<TypeConfig> for Client {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let meta: SnapshotMeta = snapshot.meta;
-        let conn = self.snapshot.conn().await.map_err(|e| unreachable_stream(&e))?;
+        let conn = self
+            .snapshot
+            .conn()
+            .await
+            .map_err(|e| unreachable_stream(&e))?;
         let sending = send_snapshot(&conn, &vote, &meta, &snapshot.snapshot);
         tokio::select! {
             closed = cancel => {
@@ -268,8 +287,11 @@ impl RaftNetworkV2<TypeConfig> for Client {
         request: TransferLeaderRequest<TypeConfig>,
         _option: RPCOption,
     ) -> Rpc<TransferLeaderResponse<TypeConfig>> {
-        let body =
-            encode_transfer(request.from_leader(), *request.to_node_id(), request.last_log_id());
+        let body = encode_transfer(
+            request.from_leader(),
+            *request.to_node_id(),
+            request.last_log_id(),
+        );
         let answer = self.control(Call::TransferLeader, body).await?;
         decode_transfer_response(answer).map_err(|e| malformed(&e))
     }

@@ -34,7 +34,9 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<PeerTls>, handler: 
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+            return;
+        };
         let (tcp, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(e) => {
@@ -65,7 +67,11 @@ async fn connection(
         None => Box::new(tcp),
         Some(tls) => {
             let accepting = TlsAcceptor::from((tls.server)()).accept(tcp);
-            Box::new(timeout(PEER_HANDSHAKE_TIMEOUT, accepting).await.map_err(timed_out)??)
+            Box::new(
+                timeout(PEER_HANDSHAKE_TIMEOUT, accepting)
+                    .await
+                    .map_err(timed_out)??,
+            )
         }
     };
     let greeting = timeout(PEER_HANDSHAKE_TIMEOUT, handler.greeter().answer(&mut io));
@@ -89,7 +95,12 @@ struct Session {
 
 impl Session {
     fn new(handler: Arc<Handler>, caller: Caller) -> Self {
-        Self { handler, caller, receiving: None, calls: JoinSet::new() }
+        Self {
+            handler,
+            caller,
+            receiving: None,
+            calls: JoinSet::new(),
+        }
     }
 
     async fn run(mut self, io: Box<dyn Io>) -> io::Result<()> {
@@ -103,7 +114,9 @@ impl Session {
         });
         let mut read = BufReader::with_capacity(256 << 10, read);
         while let Some(frame) = read_frame(&mut read).await? {
-            metrics.peer_received_bytes.fetch_add(frame.wire_len() as u64, Ordering::Relaxed);
+            metrics
+                .peer_received_bytes
+                .fetch_add(frame.wire_len() as u64, Ordering::Relaxed);
             while self.calls.try_join_next().is_some() {}
             while self.calls.len() >= PEER_QUEUE_FRAMES_MAX {
                 self.calls.join_next().await;
@@ -123,19 +136,24 @@ impl Session {
     ) -> io::Result<()> {
         let Frame { id, body, .. } = frame;
         if self.caller == Caller::Stranger && call != Call::Members {
-            return Err(io::Error::other("a stranger asked for more than the members"));
+            return Err(io::Error::other(
+                "a stranger asked for more than the members",
+            ));
         }
         match call {
             Call::Append => self.append(id, body, answers).await,
-            Call::SnapshotBegin
-            | Call::SnapshotFile
-            | Call::SnapshotData
-            | Call::SnapshotEnd => self.snapshot(call, id, body, answers).await,
+            Call::SnapshotBegin | Call::SnapshotFile | Call::SnapshotData | Call::SnapshotEnd => {
+                self.snapshot(call, id, body, answers).await
+            }
             _ => {
                 let (handler, answers) = (Arc::clone(&self.handler), answers.clone());
                 self.calls.spawn(async move {
                     let frame = match handler.answer(call, body).await {
-                        Ok(body) => Frame { kind: Call::ANSWER, id, body },
+                        Ok(body) => Frame {
+                            kind: Call::ANSWER,
+                            id,
+                            body,
+                        },
                         Err(e) => failure(id, &e),
                     };
                     // The connection is gone when nobody takes the answer.
@@ -170,7 +188,11 @@ impl Session {
                 None => appending.await,
             };
             let frame = match done {
-                Ok(body) => Frame { kind: Call::ANSWER, id, body },
+                Ok(body) => Frame {
+                    kind: Call::ANSWER,
+                    id,
+                    body,
+                },
                 Err(e) => failure(id, &e),
             };
             let _ = answers.send(frame).await;
@@ -192,10 +214,17 @@ impl Session {
                 self.receiving = Some(Receiving::begin(body, self.handler.state_dir())?);
             }
             Call::SnapshotFile => {
-                self.receiving.as_mut().ok_or_else(out_of_order)?.file(body)?;
+                self.receiving
+                    .as_mut()
+                    .ok_or_else(out_of_order)?
+                    .file(body)?;
             }
             Call::SnapshotData => {
-                self.receiving.as_mut().ok_or_else(out_of_order)?.data(body).await?;
+                self.receiving
+                    .as_mut()
+                    .ok_or_else(out_of_order)?
+                    .data(body)
+                    .await?;
             }
             _ => {
                 let (vote, meta, dir) = self.receiving.take().ok_or_else(out_of_order)?.end()?;
@@ -203,14 +232,22 @@ impl Session {
             }
         }
         answers
-            .send(Frame { kind: Call::ANSWER, id, body: answer })
+            .send(Frame {
+                kind: Call::ANSWER,
+                id,
+                body: answer,
+            })
             .await
             .map_err(|_| io::Error::other("connection closed"))
     }
 }
 
 fn failure(id: u64, e: &Error) -> Frame {
-    Frame { kind: Call::FAILURE, id, body: Bytes::copy_from_slice(&[e.wire()]) }
+    Frame {
+        kind: Call::FAILURE,
+        id,
+        body: Bytes::copy_from_slice(&[e.wire()]),
+    }
 }
 
 impl From<Malformed> for Error {

@@ -63,7 +63,9 @@ async fn send_file(conn: &Conn, path: &Path) -> io::Result<()> {
         let sent = match last {
             true => None,
             false => Some(
-                conn.submit(Call::SnapshotData, piece.freeze()).await.map_err(io::Error::other)?,
+                conn.submit(Call::SnapshotData, piece.freeze())
+                    .await
+                    .map_err(io::Error::other)?,
             ),
         };
         if let Some(mut waiting) = std::mem::replace(&mut before, sent) {
@@ -111,30 +113,48 @@ impl Receiving {
         let (vote, meta) = parse().map_err(io::Error::other)?;
         let dir = dir.new_snapshot();
         std::fs::create_dir(dir.path())?;
-        Ok(Self { vote, meta, dir, files: 0, open: None })
+        Ok(Self {
+            vote,
+            meta,
+            dir,
+            files: 0,
+            open: None,
+        })
     }
 
     pub(crate) fn file(&mut self, body: Bytes) -> io::Result<()> {
         self.finish_file()?;
         let mut r = Reader::new(body, "snapshot file");
-        let (size, name) = (|| Ok::<_, Malformed>((r.u64()?, r.string()?)))()
-            .map_err(io::Error::other)?;
+        let (size, name) =
+            (|| Ok::<_, Malformed>((r.u64()?, r.string()?)))().map_err(io::Error::other)?;
         self.files += 1;
         let plain = !name.is_empty()
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
             && name.bytes().any(|b| b != b'.');
         if !plain || self.files > SNAPSHOT_FILES_MAX {
-            return Err(io::Error::other("a snapshot has a file that cannot be one of it"));
+            return Err(io::Error::other(
+                "a snapshot has a file that cannot be one of it",
+            ));
         }
-        let file =
-            std::fs::OpenOptions::new().write(true).create_new(true).open(self.dir.path().join(name))?;
-        self.open = Some(OpenFile { file, missing: size });
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(self.dir.path().join(name))?;
+        self.open = Some(OpenFile {
+            file,
+            missing: size,
+        });
         Ok(())
     }
 
     /// Takes one piece; writes on a thread that may block.
     pub(crate) async fn data(&mut self, body: Bytes) -> io::Result<()> {
-        let mut open = self.open.take().ok_or_else(|| io::Error::other("no snapshot file open"))?;
+        let mut open = self
+            .open
+            .take()
+            .ok_or_else(|| io::Error::other("no snapshot file open"))?;
         open.missing = open
             .missing
             .checked_sub(body.len() as u64)
@@ -148,9 +168,9 @@ impl Receiving {
 
     fn finish_file(&mut self) -> io::Result<()> {
         match self.open.take() {
-            Some(open) if open.missing > 0 => {
-                Err(io::Error::other("a snapshot file is shorter than announced"))
-            }
+            Some(open) if open.missing > 0 => Err(io::Error::other(
+                "a snapshot file is shorter than announced",
+            )),
             _ => Ok(()),
         }
     }

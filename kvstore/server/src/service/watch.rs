@@ -14,6 +14,8 @@ use std::task::{Context, Poll};
 
 /// Pieces collected before they are handed to the connection.
 const POLLS_PER_WAKE_MAX: usize = 4;
+/// Rounds of reading and writing before other streams of the thread get their turn.
+const READS_PER_WAKE_MAX: usize = 4;
 
 /// Starts serving a watch stream.
 pub(super) fn start(call: StreamCall) -> Pending {
@@ -52,39 +54,65 @@ impl Future for Stream {
         {
             return this.end(errors::NO_LEADER);
         }
-        if let Some(status) = this.read(cx) {
-            return this.end(status);
+        for _ in 0..READS_PER_WAKE_MAX {
+            let full = match this.read(cx) {
+                Read::Ended(status) => return this.end(status),
+                Read::Full => true,
+                Read::Waiting => false,
+            };
+            this.write(cx);
+            // Writing may have made room for requests that nobody would announce again.
+            if !full || !this.has_room() {
+                return Poll::Pending;
+            }
         }
-        this.write(cx);
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 }
 
+/// How reading requests came to a stop.
+enum Read {
+    Ended(Status),
+    /// The stream owes too many answers to take more.
+    Full,
+    Waiting,
+}
+
 impl Stream {
-    /// Takes requests in; `Some` ends the stream.
-    fn read(&mut self, cx: &mut Context<'_>) -> Option<Status> {
-        let call = self.call.as_ref()?;
+    fn has_room(&self) -> bool {
+        self.reading
+            && self
+                .call
+                .as_ref()
+                .is_some_and(|call| call.services.desk.accepts_requests(self.id))
+    }
+
+    /// Takes requests in.
+    fn read(&mut self, cx: &mut Context<'_>) -> Read {
+        let Some(call) = self.call.as_ref() else {
+            return Read::Waiting;
+        };
         let desk = &call.services.desk;
         loop {
             if !self.reading || !desk.accepts_requests(self.id) {
                 // Still notices when the client goes away.
                 call.duplex.inbox.register(cx.waker());
-                return call
-                    .duplex
-                    .inbox
-                    .is_reset()
-                    .then_some(errors::WATCH_CANCELED);
+                return match call.duplex.inbox.is_reset() {
+                    true => Read::Ended(errors::WATCH_CANCELED),
+                    false => Read::Full,
+                };
             }
             match call.duplex.poll_next(cx) {
-                Poll::Pending => return None,
+                Poll::Pending => return Read::Waiting,
                 Poll::Ready(Incoming::Message(message)) => match decode::<WatchRequest>(message) {
                     Ok(request) => desk.request(self.id, &request),
-                    Err(status) => return Some(status),
+                    Err(status) => return Read::Ended(status),
                 },
                 // etcd goes on sending to a client that has closed its side.
                 Poll::Ready(Incoming::End) => self.reading = false,
-                Poll::Ready(Incoming::Gone) => return Some(errors::WATCH_CANCELED),
-                Poll::Ready(Incoming::Broken(status)) => return Some(status),
+                Poll::Ready(Incoming::Gone) => return Read::Ended(errors::WATCH_CANCELED),
+                Poll::Ready(Incoming::Broken(status)) => return Read::Ended(status),
             }
         }
     }

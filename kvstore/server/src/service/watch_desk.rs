@@ -114,14 +114,27 @@ impl WatchDesk {
         let now = self.now_ms();
         let mut shard = self.shard.borrow_mut();
         self.set_header(&mut shard);
+        let due = shard.next_tick();
         shard.request(id, request, &self.stored, now);
+        self.tell_timer(due, &shard);
+    }
+
+    /// Wakes the loop that waits for the next timer when one has become due earlier.
+    fn tell_timer(&self, before: Option<u64>, shard: &Shard) {
+        let now = shard.next_tick();
+        if now.is_some_and(|now| before.is_none_or(|before| now < before)) {
+            self.wake.notify_one();
+        }
     }
 
     /// Appends what the stream has to send.
     pub(crate) fn poll(&self, id: StreamId, pieces: &mut Vec<Bytes>) -> Poll {
         let mut shard = self.shard.borrow_mut();
         self.set_header(&mut shard);
-        shard.poll(id, &self.stored, pieces, POLL_BYTES_MAX)
+        let due = shard.next_tick();
+        let progress = shard.poll(id, &self.stored, pieces, POLL_BYTES_MAX);
+        self.tell_timer(due, &shard);
+        progress
     }
 
     /// Wakes the streams that have something to send, but for the one that is being polled.
