@@ -91,6 +91,8 @@ pub(crate) struct Inner {
     pub(crate) changing_members: tokio::sync::Mutex<()>,
     /// Keeps checkpoints and renewals of leases in the order in which they were decided.
     pub(crate) lease_order: tokio::sync::Mutex<()>,
+    /// Whether the cluster knows this member's name and client URLs.
+    pub(crate) published: watch::Sender<bool>,
     pub(crate) stop: watch::Sender<Option<StopReason>>,
     pub(crate) runtime: Mutex<Option<Runtime>>,
 }
@@ -203,11 +205,7 @@ impl Node {
     /// Whether this member was added as a learner and not promoted yet.
     #[must_use]
     pub fn is_learner(&self) -> bool {
-        let members = self.inner.shared.members.load();
-        members
-            .membership()
-            .get_node(&self.member_id())
-            .is_some_and(|node| node.learner)
+        self.inner.shared.learner.load(Ordering::Acquire)
     }
 
     #[must_use]
@@ -260,6 +258,13 @@ impl Node {
             .await
             .map_err(|e| Error::Fatal(e.to_string()))?
             .map_err(|e| Error::Fatal(e.to_string()))
+    }
+
+    /// Resolves when the cluster knows this member's name and client URLs; needs a quorum.
+    pub async fn published(&self) {
+        let mut published = self.inner.published.subscribe();
+        // The sender lives as long as this node.
+        let _ = published.wait_for(|published| *published).await;
     }
 
     /// Resolves when the member no longer serves.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -246,6 +246,10 @@ async fn start_inner(config: NodeConfig) -> Result<(Arc<Inner>, Vec<ShardSeed>),
     );
     hub.set_compacted(mvcc.compacted());
     let reclaimer = Reclaimer::start(&engine).map_err(|e| StartError::Storage(e.to_string()))?;
+    let learner = members
+        .membership()
+        .get_node(&identity.member_id)
+        .is_some_and(|node| node.learner);
     let shared = Arc::new(Shared {
         member_id: identity.member_id,
         reader: ArcSwap::from_pointee(mvcc.reader()),
@@ -257,6 +261,7 @@ async fn start_inner(config: NodeConfig) -> Result<(Arc<Inner>, Vec<ShardSeed>),
         hub,
         reclaimer,
         applied: watch::channel(applied.map_or(0, |id| id.index)).0,
+        learner: AtomicBool::new(learner),
         metrics,
         started: Instant::now(),
         min_lease_ttl: config.min_lease_ttl(),
@@ -319,6 +324,7 @@ async fn start_inner(config: NodeConfig) -> Result<(Arc<Inner>, Vec<ShardSeed>),
         heard_leader_ms: AtomicU64::new(0),
         changing_members: tokio::sync::Mutex::new(()),
         lease_order: tokio::sync::Mutex::new(()),
+        published: watch::channel(false).0,
         stop,
         runtime: Mutex::new(None),
     });
@@ -442,6 +448,7 @@ impl Inner {
             }
             sleep(PUBLISH_PAUSE).await;
         }
+        self.published.send_replace(true);
         tracing::info!("published name {} and client URLs", self.name);
     }
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -55,12 +56,21 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) reclaimer: Reclaimer,
     pub(crate) applied: watch::Sender<u64>,
+    /// Whether this member was added as a learner and not promoted yet.
+    pub(crate) learner: AtomicBool,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) started: Instant,
     pub(crate) min_lease_ttl: i64,
 }
 
 impl Shared {
+    fn set_members(&self, members: Members) {
+        let me = members.membership().get_node(&self.member_id);
+        self.learner
+            .store(me.is_some_and(|node| node.learner), Ordering::Release);
+        self.members.store(Arc::new(members));
+    }
+
     /// Milliseconds since this member started: the clock of leases.
     pub(crate) fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -418,7 +428,7 @@ impl StateMachine {
         drop(lessor);
         self.applied = Some(last);
         if members_changed {
-            self.shared.members.store(Arc::new(self.members.clone()));
+            self.shared.set_members(self.members.clone());
         }
         self.publish(events, compacted, last.index, outcomes);
         for responder in responders {
@@ -466,7 +476,7 @@ impl StateMachine {
         self.mvcc = opened.mvcc;
         self.members = opened.members;
         self.applied = opened.applied;
-        self.shared.members.store(Arc::new(self.members.clone()));
+        self.shared.set_members(self.members.clone());
         self.shared.hub.reset(revision, compacted);
         if let Some(last) = self.applied {
             self.shared.applied.send_replace(last.index);

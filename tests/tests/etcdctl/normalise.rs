@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 /// Digits from which a number is taken for an id: revisions and counts in the scripts are far smaller.
 const ID_DIGITS_MIN: usize = 14;
+/// Hexadecimal ids are printed without leading zeros: one in 65,536 has fewer digits than this.
+const ID_HEX_MIN: usize = 12;
 
 /// Ids in the order in which they appeared, so that one id keeps one name through a script.
 #[derive(Debug, Default)]
@@ -46,6 +48,10 @@ impl Names {
             Some((head, _)) => format!("{head}took = <time>"),
             None => line.to_owned(),
         };
+        if line.starts_with("Member ") {
+            // Ids are padded to 16 places with blanks.
+            line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        }
         if let Some(list) = line.strip_prefix("ETCD_INITIAL_CLUSTER=") {
             // In the order of ids, which depend on ports.
             let mut entries: Vec<&str> = list.trim_matches('"').split(',').collect();
@@ -114,7 +120,10 @@ impl Names {
 }
 
 fn id_of(word: &str) -> Option<u64> {
-    if word.len() == 16 && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+    if (ID_HEX_MIN..=16).contains(&word.len())
+        && word.bytes().any(|b| b.is_ascii_digit())
+        && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    {
         return u64::from_str_radix(word, 16).ok();
     }
     word.parse().ok().filter(|_| word.len() >= ID_DIGITS_MIN)

@@ -127,6 +127,9 @@ fn private_dir(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// How long serving waits for the cluster to know this member, beside two election timeouts.
+const PUBLISH_LIMIT: Duration = Duration::from_secs(5);
+
 async fn serve(config: Config, identity: Option<(u64, u64)>) -> Result<(), String> {
     let signals = Signals::new()?;
     let reuse = Reuse {
@@ -143,6 +146,13 @@ async fn serve(config: Config, identity: Option<(u64, u64)>) -> Result<(), Strin
     let (node, seeds) = Node::start(node_config)
         .await
         .map_err(|error| error.to_string())?;
+    // As with etcd, whoever is served finds this member under its name. Without a quorum the health pages
+    // must still answer, so this does not wait for ever.
+    let limit = PUBLISH_LIMIT + Duration::from_millis(2 * config.election_ms);
+    tokio::select! {
+        _ = tokio::time::timeout(limit, node.published()) => {}
+        _ = node.stopped() => {}
+    }
     let shared = shared(&config, node.clone(), threads);
     let workers = start_workers(&config, &shared, seeds, client_tls)
         .map_err(|error| format!("cannot start serving threads: {error}"))?;

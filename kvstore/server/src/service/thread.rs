@@ -7,7 +7,6 @@ use crate::route::Route;
 use crate::serve::{Role, Thread};
 use mainstay_raft::Node;
 use mainstay_watch::ShardSeed;
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -54,12 +53,11 @@ pub(crate) struct Services {
     pub(crate) shared: Arc<Shared>,
     pub(crate) counters: Arc<ThreadCounters>,
     pub(crate) desk: WatchDesk,
-    learner: Cell<bool>,
     /// Counts the times the leader was missing for so long that streams which require one end.
     pub(crate) leader_lost: watch::Sender<u64>,
 }
 
-/// How often a thread asks whether its member is still a learner, and counts its watchers.
+/// How often a thread counts its watchers.
 const REFRESH: Duration = Duration::from_millis(100);
 /// Election timeouts without a leader after which streams that require one end, as in etcd.
 const LEADERLESS_TICKS_MAX: u32 = 3;
@@ -68,19 +66,17 @@ impl Services {
     fn new(shared: Arc<Shared>, index: usize, seed: ShardSeed) -> Rc<Self> {
         let counters = Arc::clone(&shared.counters.threads[index]);
         let desk = WatchDesk::new(&shared, seed);
-        let learner = Cell::new(shared.node.is_learner());
         let leader_lost = watch::Sender::new(0);
         Rc::new(Self {
             shared,
             counters,
             desk,
-            learner,
             leader_lost,
         })
     }
 
     pub(crate) fn is_learner(&self) -> bool {
-        self.learner.get()
+        self.shared.node.is_learner()
     }
 
     async fn refresh(&self) {
@@ -88,7 +84,6 @@ impl Services {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            self.learner.set(self.shared.node.is_learner());
             let (streams, watchers) = self.desk.counts();
             self.counters.watch_streams.set(streams as u64);
             self.counters.watchers.set(watchers as u64);
