@@ -337,6 +337,9 @@ impl Cluster {
 
     /// Deletes everything a stopped member has on disk.
     pub fn wipe(&mut self, index: usize) {
+        if !self.runs(index) {
+            self.members[index].process = None;
+        }
         assert!(
             self.members[index].process.is_none(),
             "only a stopped member can be wiped"

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod batch;
 mod codec;
 mod command;
 mod config;
@@ -25,6 +26,8 @@ mod peer;
 mod proposals;
 mod reads;
 mod reclaim;
+mod records;
+mod snapshot;
 mod start;
 mod state_dir;
 mod state_machine;

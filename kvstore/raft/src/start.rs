@@ -30,8 +30,9 @@ use crate::node::{Inner, LeaderInfo, Node, Raft};
 use crate::peer::{Greeter, Links, Network, Purpose, Refusal, serve};
 use crate::reads::ReadRounds;
 use crate::reclaim::Reclaimer;
+use crate::records::Opened;
 use crate::state_dir::StateDir;
-use crate::state_machine::{Opened, Shared, StateMachine};
+use crate::state_machine::{Shared, StateMachine};
 use crate::types::PeerNode;
 use crate::waiters::Waiters;
 
@@ -191,10 +192,10 @@ fn raft_config(config: &NodeConfig) -> Result<Config, StartError> {
     let raft = Config {
         cluster_name: format!("{:x}", config.cluster_id),
         heartbeat_interval: config.heartbeat_ms,
-        // openraft adds a random wait to a lease of the upper bound: together 1 to 2 of etcd's
-        // election timeouts, as with etcd.
-        election_timeout_min: election / 2,
-        election_timeout_max: election,
+        // openraft waits for a lease of the upper bound and then for a random time between the bounds:
+        // together 1.1 to 1.5 of etcd's election timeouts, where etcd has 1 to 2.
+        election_timeout_min: election * 3 / 8,
+        election_timeout_max: election * 3 / 4,
         install_snapshot_timeout: u64::try_from(SNAPSHOT_TIMEOUT.as_millis()).unwrap_or(u64::MAX),
         max_payload_entries: 4096,
         replication_lag_threshold: 2 * (SNAPSHOT_ENTRIES + LOG_KEEP_ENTRIES),

@@ -4,8 +4,6 @@
 //! are results handed to whoever waits and events to the watchers.
 
 use std::io;
-use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -13,37 +11,31 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use futures_util::{Stream, StreamExt};
-use mainstay_engine::{Cf, Direction, Engine, Read};
+use mainstay_engine::Cf;
 use mainstay_engine_rocks::{RocksEngine, RocksOptions};
-use mainstay_lease::{Checkpoint, LeaseError, Lessor, Record};
-use mainstay_mvcc::{Apply, LeaseLookup, Mvcc, MvccError, RevisionEvents};
+use mainstay_lease::Lessor;
+use mainstay_mvcc::{Mvcc, RevisionEvents};
 use mainstay_watch::Hub;
 use openraft::storage::{EntryResponder, RaftStateMachine};
-use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use openraft::{EntryPayload, OptionalSend};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::codec::{
-    Reader as Fields, log_id_from, put_log_id, put_stored_membership, stored_membership_from,
-};
-use crate::command::{Applied, Decoded, Origin, decode};
-use crate::error::Error;
+use crate::batch::Batch;
+use crate::codec::put_log_id;
+use crate::command::decode;
 use crate::limits::{APPLY_BATCH_BYTES_MAX, APPLY_BATCH_ENTRIES_MAX};
-use crate::members::{Attributes, Members};
-use crate::metrics::{Metrics, count};
+use crate::members::Members;
+use crate::metrics::Metrics;
 use crate::reclaim::Reclaimer;
+use crate::records::{META_APPLIED, Opened};
+use crate::snapshot::{Current, SnapshotBuilder};
 use crate::state_dir::{SnapshotDir, StateDir};
 use crate::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::waiters::{Outcome, Settled, Waiters};
 
 /// Reads of the current database.
 pub type Reader = mainstay_mvcc::Reader<RocksEngine>;
-
-const META_APPLIED: &[u8] = b"raft.applied";
-const META_MEMBERSHIP: &[u8] = b"raft.membership";
-const META_ATTRIBUTES: &[u8] = b"raft.attr.";
-const META_REMOVED: &[u8] = b"raft.removed.";
-const LEASE_RECORD: u8 = b'l';
 
 /// What the rest of a member reads of its state machine.
 pub(crate) struct Shared {
@@ -93,7 +85,7 @@ pub(crate) struct StateMachine {
     options: RocksOptions,
     applied: Option<LogId>,
     members: Members,
-    snapshot: Arc<Mutex<Option<(SnapshotMeta, Arc<SnapshotDir>)>>>,
+    snapshot: Current,
 }
 
 impl std::fmt::Debug for StateMachine {
@@ -101,265 +93,6 @@ impl std::fmt::Debug for StateMachine {
         f.debug_struct("StateMachine")
             .field("applied", &self.applied)
             .finish_non_exhaustive()
-    }
-}
-
-/// What a database says of itself when it is opened.
-pub(crate) struct Opened {
-    pub(crate) engine: Arc<RocksEngine>,
-    pub(crate) mvcc: Mvcc<RocksEngine>,
-    pub(crate) lessor: Lessor,
-    pub(crate) members: Members,
-    pub(crate) applied: Option<LogId>,
-}
-
-impl std::fmt::Debug for Opened {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened")
-            .field("applied", &self.applied)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Opened {
-    pub(crate) fn open(path: &Path, options: &RocksOptions, min_ttl: i64) -> io::Result<Self> {
-        let engine = Arc::new(RocksEngine::open(path, options).map_err(io::Error::other)?);
-        let mvcc = Mvcc::open(Arc::clone(&engine)).map_err(io::Error::other)?;
-        let (applied, members) = read_meta(&*engine)?;
-        let mut lessor = Lessor::new(min_ttl);
-        lessor.load(read_leases(&*engine)?);
-        Ok(Self {
-            engine,
-            mvcc,
-            lessor,
-            members,
-            applied,
-        })
-    }
-}
-
-/// The applied log id and the members recorded in a database.
-fn read_meta(engine: &impl Read) -> io::Result<(Option<LogId>, Members)> {
-    let get = |key| engine.get(Cf::Meta, key).map_err(io::Error::other);
-    let applied = match get(META_APPLIED)? {
-        None => None,
-        Some(b) => {
-            Some(log_id_from(&mut Fields::new(b, "applied log id")).map_err(io::Error::other)?)
-        }
-    };
-    let mut members = Members::default();
-    if let Some(b) = get(META_MEMBERSHIP)? {
-        members.stored =
-            stored_membership_from(&mut Fields::new(b, "membership")).map_err(io::Error::other)?;
-    }
-    for (id, value) in scan_ids(engine, META_ATTRIBUTES)? {
-        let attributes = Attributes::decode(value.into()).map_err(io::Error::other)?;
-        members.attributes.insert(id, attributes);
-    }
-    members.removed = scan_ids(engine, META_REMOVED)?
-        .into_iter()
-        .map(|(id, _)| id)
-        .collect();
-    Ok((applied, members))
-}
-
-/// Records whose key is a prefix and a member id.
-fn scan_ids(engine: &impl Read, prefix: &[u8]) -> io::Result<Vec<(u64, Vec<u8>)>> {
-    let mut found = Vec::new();
-    let end = [prefix, &[0xff; 9]].concat();
-    engine
-        .scan(
-            Cf::Meta,
-            prefix,
-            Some(&end),
-            Direction::Ascending,
-            &mut |key, value| {
-                if let Some(id) = key
-                    .strip_prefix(prefix)
-                    .and_then(|k| <[u8; 8]>::try_from(k).ok())
-                {
-                    found.push((u64::from_be_bytes(id), value.to_vec()));
-                }
-                ControlFlow::Continue(())
-            },
-        )
-        .map_err(io::Error::other)?;
-    Ok(found)
-}
-
-fn id_key(prefix: &[u8], id: u64) -> Vec<u8> {
-    [prefix, &id.to_be_bytes()].concat()
-}
-
-fn lease_key(id: i64) -> [u8; 9] {
-    let mut key = [LEASE_RECORD; 9];
-    key[1..].copy_from_slice(&id.to_be_bytes());
-    key
-}
-
-fn read_leases(engine: &impl Read) -> io::Result<Vec<(i64, Record)>> {
-    let mut leases = Vec::new();
-    let mut bad = None;
-    engine
-        .scan(
-            Cf::Lease,
-            &[LEASE_RECORD],
-            Some(&[LEASE_RECORD + 1]),
-            Direction::Ascending,
-            &mut |key, value| {
-                let id = key.get(1..).and_then(|k| <[u8; 8]>::try_from(k).ok());
-                match (id, Record::decode(value)) {
-                    (Some(id), Ok(record)) => leases.push((i64::from_be_bytes(id), record)),
-                    _ => {
-                        bad = Some(key.to_vec());
-                        return ControlFlow::Break(());
-                    }
-                }
-                ControlFlow::Continue(())
-            },
-        )
-        .map_err(io::Error::other)?;
-    match bad {
-        None => Ok(leases),
-        Some(key) => Err(io::Error::other(format!("damaged lease record {key:02x?}"))),
-    }
-}
-
-/// Lets transactions ask for leases while the lessor is locked for a batch.
-struct Leases<'a>(&'a Lessor);
-
-impl LeaseLookup for Leases<'_> {
-    fn exists(&self, id: i64) -> bool {
-        self.0.exists(id)
-    }
-}
-
-/// One engine batch in the making.
-struct Batch<'a> {
-    apply: Apply<'a, RocksEngine>,
-    lessor: &'a mut Lessor,
-    members: &'a mut Members,
-    members_changed: bool,
-    compacted: Option<i64>,
-    outcomes: Vec<(u64, Outcome)>,
-    me: u64,
-    now_ms: u64,
-    metrics: &'a Metrics,
-}
-
-impl Batch<'_> {
-    fn command(&mut self, origin: Origin, command: Decoded) -> Result<(), MvccError> {
-        let outcome = match self.execute(command) {
-            Err(e) if e.is_fatal() => return Err(e),
-            Err(e) => Err(map_mvcc(e)),
-            Ok(outcome) => outcome,
-        };
-        if origin.member == self.me {
-            self.outcomes.push((origin.seq, outcome));
-        }
-        Ok(())
-    }
-
-    /// The outer error is of the store, the inner one an answer.
-    fn execute(&mut self, command: Decoded) -> Result<Outcome, MvccError> {
-        Ok(match command {
-            Decoded::Put(r) => Ok(Applied::Put(self.apply.put(&r, &Leases(self.lessor))?)),
-            Decoded::DeleteRange(r) => Ok(Applied::DeleteRange(self.apply.delete_range(&r)?)),
-            Decoded::Txn(r) => Ok(Applied::Txn(self.apply.txn(&r, &Leases(self.lessor))?)),
-            Decoded::Compact { revision } => {
-                self.apply.compact(revision)?;
-                self.compacted = self.compacted.max(Some(revision));
-                Ok(Applied::Compact {
-                    revision: self.apply.revision(),
-                })
-            }
-            Decoded::LeaseGrant { id, ttl } => self.grant(id, ttl),
-            Decoded::LeaseRevoke { id } => self.revoke(id)?,
-            Decoded::LeaseCheckpoint(list) => {
-                for (id, remaining_ms) in list {
-                    if let Some(record) = self.lessor.checkpoint(Checkpoint { id, remaining_ms }) {
-                        self.save_lease(id, &record);
-                    }
-                }
-                Ok(Applied::Done)
-            }
-            Decoded::Attributes {
-                id,
-                name,
-                client_urls,
-                incarnation,
-            } => {
-                if self.members.contains(id) {
-                    let attributes = Attributes {
-                        name,
-                        client_urls,
-                        incarnation,
-                    };
-                    let key = id_key(META_ATTRIBUTES, id);
-                    self.apply
-                        .batch_mut()
-                        .put(Cf::Meta, &key, &attributes.encode());
-                    self.members.attributes.insert(id, attributes);
-                    self.members_changed = true;
-                }
-                Ok(Applied::Done)
-            }
-        })
-    }
-
-    fn grant(&mut self, id: i64, ttl: i64) -> Outcome {
-        let record = self
-            .lessor
-            .grant(id, ttl, self.now_ms)
-            .map_err(|e| match e {
-                LeaseError::Exists => Error::LeaseExists,
-                LeaseError::TooLarge => Error::LeaseTtlTooLarge,
-                _ => Error::LeaseNotFound,
-            })?;
-        self.save_lease(id, &record);
-        count(&self.metrics.leases_granted);
-        Ok(Applied::LeaseGrant {
-            id,
-            ttl: record.ttl_s,
-            revision: self.apply.revision(),
-        })
-    }
-
-    fn revoke(&mut self, id: i64) -> Result<Outcome, MvccError> {
-        if self.lessor.revoke(id).is_err() {
-            return Ok(Err(Error::LeaseNotFound));
-        }
-        self.apply.delete_lease_keys(id)?;
-        self.apply.batch_mut().delete(Cf::Lease, &lease_key(id));
-        count(&self.metrics.leases_revoked);
-        Ok(Ok(Applied::LeaseRevoke {
-            revision: self.apply.revision(),
-        }))
-    }
-
-    fn save_lease(&mut self, id: i64, record: &Record) {
-        self.apply
-            .batch_mut()
-            .put(Cf::Lease, &lease_key(id), &record.encode());
-    }
-
-    fn membership(&mut self, stored: StoredMembership) {
-        for id in self.members.apply(stored) {
-            let batch = self.apply.batch_mut();
-            batch.delete(Cf::Meta, &id_key(META_ATTRIBUTES, id));
-            batch.put(Cf::Meta, &id_key(META_REMOVED, id), &[]);
-        }
-        let mut out = BytesMut::new();
-        put_stored_membership(&mut out, &self.members.stored);
-        self.apply.batch_mut().put(Cf::Meta, META_MEMBERSHIP, &out);
-        self.members_changed = true;
-    }
-}
-
-fn map_mvcc(e: MvccError) -> Error {
-    match e {
-        MvccError::LeaseNotFound => Error::LeaseNotFound,
-        other => Error::Mvcc(other),
     }
 }
 
@@ -545,74 +278,5 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             meta: meta.clone(),
             snapshot: Arc::clone(dir),
         }))
-    }
-}
-
-/// Makes a checkpoint while the state machine goes on applying.
-pub(crate) struct SnapshotBuilder {
-    engine: Arc<RocksEngine>,
-    dir: Arc<StateDir>,
-    options: RocksOptions,
-    current: Arc<Mutex<Option<(SnapshotMeta, Arc<SnapshotDir>)>>>,
-}
-
-impl std::fmt::Debug for SnapshotBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SnapshotBuilder")
-    }
-}
-
-/// Small: the copy is opened only to be asked for its log id.
-fn inspection() -> RocksOptions {
-    RocksOptions {
-        block_cache_bytes: 1 << 20,
-        memtables_bytes: 1 << 20,
-        must_exist: true,
-    }
-}
-
-impl SnapshotBuilder {
-    /// A checkpoint is durable when it is made, so the log below it may go. Which log id it ends at
-    /// is read from the checkpoint itself: applying went on meanwhile.
-    fn build(&self) -> io::Result<(SnapshotMeta, SnapshotDir)> {
-        self.engine.flush().map_err(io::Error::other)?;
-        let snapshot = self.dir.new_snapshot();
-        self.engine
-            .checkpoint(snapshot.path())
-            .map_err(io::Error::other)?;
-        let (last_log_id, members) = {
-            let copy =
-                RocksEngine::open(snapshot.path(), &inspection()).map_err(io::Error::other)?;
-            read_meta(&copy)?
-        };
-        Ok((
-            SnapshotMeta {
-                last_log_id,
-                last_membership: members.stored,
-            },
-            snapshot,
-        ))
-    }
-}
-
-impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
-    type SnapshotData = Arc<SnapshotDir>;
-
-    async fn build_snapshot(&mut self) -> Result<Snapshot<Arc<SnapshotDir>>, io::Error> {
-        let this = SnapshotBuilder {
-            engine: Arc::clone(&self.engine),
-            dir: Arc::clone(&self.dir),
-            options: self.options.clone(),
-            current: Arc::clone(&self.current),
-        };
-        let (meta, dir) = tokio::task::spawn_blocking(move || this.build())
-            .await
-            .map_err(io::Error::other)??;
-        let dir = Arc::new(dir);
-        *self.current.lock() = Some((meta.clone(), Arc::clone(&dir)));
-        Ok(Snapshot {
-            meta,
-            snapshot: dir,
-        })
     }
 }

@@ -1,0 +1,154 @@
+//! Commands turned into one engine batch.
+
+use bytes::BytesMut;
+use mainstay_engine::Cf;
+use mainstay_engine_rocks::RocksEngine;
+use mainstay_lease::{Checkpoint, LeaseError, Lessor, Record};
+use mainstay_mvcc::{Apply, LeaseLookup, MvccError};
+
+use crate::codec::put_stored_membership;
+use crate::command::{Applied, Decoded, Origin};
+use crate::error::Error;
+use crate::members::{Attributes, Members};
+use crate::metrics::{Metrics, count};
+use crate::records::{META_ATTRIBUTES, META_MEMBERSHIP, META_REMOVED, id_key, lease_key};
+use crate::types::StoredMembership;
+use crate::waiters::Outcome;
+
+/// Lets transactions ask for leases while the lessor is locked for a batch.
+struct Leases<'a>(&'a Lessor);
+
+impl LeaseLookup for Leases<'_> {
+    fn exists(&self, id: i64) -> bool {
+        self.0.exists(id)
+    }
+}
+
+/// One engine batch in the making.
+pub(crate) struct Batch<'a> {
+    pub(crate) apply: Apply<'a, RocksEngine>,
+    pub(crate) lessor: &'a mut Lessor,
+    pub(crate) members: &'a mut Members,
+    pub(crate) members_changed: bool,
+    pub(crate) compacted: Option<i64>,
+    pub(crate) outcomes: Vec<(u64, Outcome)>,
+    pub(crate) me: u64,
+    pub(crate) now_ms: u64,
+    pub(crate) metrics: &'a Metrics,
+}
+
+impl Batch<'_> {
+    pub(crate) fn command(&mut self, origin: Origin, command: Decoded) -> Result<(), MvccError> {
+        let outcome = match self.execute(command) {
+            Err(e) if e.is_fatal() => return Err(e),
+            Err(e) => Err(map_mvcc(e)),
+            Ok(outcome) => outcome,
+        };
+        if origin.member == self.me {
+            self.outcomes.push((origin.seq, outcome));
+        }
+        Ok(())
+    }
+
+    /// The outer error is of the store, the inner one an answer.
+    fn execute(&mut self, command: Decoded) -> Result<Outcome, MvccError> {
+        Ok(match command {
+            Decoded::Put(r) => Ok(Applied::Put(self.apply.put(&r, &Leases(self.lessor))?)),
+            Decoded::DeleteRange(r) => Ok(Applied::DeleteRange(self.apply.delete_range(&r)?)),
+            Decoded::Txn(r) => Ok(Applied::Txn(self.apply.txn(&r, &Leases(self.lessor))?)),
+            Decoded::Compact { revision } => {
+                self.apply.compact(revision)?;
+                self.compacted = self.compacted.max(Some(revision));
+                Ok(Applied::Compact {
+                    revision: self.apply.revision(),
+                })
+            }
+            Decoded::LeaseGrant { id, ttl } => self.grant(id, ttl),
+            Decoded::LeaseRevoke { id } => self.revoke(id)?,
+            Decoded::LeaseCheckpoint(list) => {
+                for (id, remaining_ms) in list {
+                    if let Some(record) = self.lessor.checkpoint(Checkpoint { id, remaining_ms }) {
+                        self.save_lease(id, &record);
+                    }
+                }
+                Ok(Applied::Done)
+            }
+            Decoded::Attributes {
+                id,
+                name,
+                client_urls,
+                incarnation,
+            } => {
+                if self.members.contains(id) {
+                    let attributes = Attributes {
+                        name,
+                        client_urls,
+                        incarnation,
+                    };
+                    let key = id_key(META_ATTRIBUTES, id);
+                    self.apply
+                        .batch_mut()
+                        .put(Cf::Meta, &key, &attributes.encode());
+                    self.members.attributes.insert(id, attributes);
+                    self.members_changed = true;
+                }
+                Ok(Applied::Done)
+            }
+        })
+    }
+
+    fn grant(&mut self, id: i64, ttl: i64) -> Outcome {
+        let record = self
+            .lessor
+            .grant(id, ttl, self.now_ms)
+            .map_err(|e| match e {
+                LeaseError::Exists => Error::LeaseExists,
+                LeaseError::TooLarge => Error::LeaseTtlTooLarge,
+                _ => Error::LeaseNotFound,
+            })?;
+        self.save_lease(id, &record);
+        count(&self.metrics.leases_granted);
+        Ok(Applied::LeaseGrant {
+            id,
+            ttl: record.ttl_s,
+            revision: self.apply.revision(),
+        })
+    }
+
+    fn revoke(&mut self, id: i64) -> Result<Outcome, MvccError> {
+        if self.lessor.revoke(id).is_err() {
+            return Ok(Err(Error::LeaseNotFound));
+        }
+        self.apply.delete_lease_keys(id)?;
+        self.apply.batch_mut().delete(Cf::Lease, &lease_key(id));
+        count(&self.metrics.leases_revoked);
+        Ok(Ok(Applied::LeaseRevoke {
+            revision: self.apply.revision(),
+        }))
+    }
+
+    fn save_lease(&mut self, id: i64, record: &Record) {
+        self.apply
+            .batch_mut()
+            .put(Cf::Lease, &lease_key(id), &record.encode());
+    }
+
+    pub(crate) fn membership(&mut self, stored: StoredMembership) {
+        for id in self.members.apply(stored) {
+            let batch = self.apply.batch_mut();
+            batch.delete(Cf::Meta, &id_key(META_ATTRIBUTES, id));
+            batch.put(Cf::Meta, &id_key(META_REMOVED, id), &[]);
+        }
+        let mut out = BytesMut::new();
+        put_stored_membership(&mut out, &self.members.stored);
+        self.apply.batch_mut().put(Cf::Meta, META_MEMBERSHIP, &out);
+        self.members_changed = true;
+    }
+}
+
+fn map_mvcc(e: MvccError) -> Error {
+    match e {
+        MvccError::LeaseNotFound => Error::LeaseNotFound,
+        other => Error::Mvcc(other),
+    }
+}

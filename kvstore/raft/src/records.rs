@@ -1,0 +1,142 @@
+//! The records of a database that belong to this crate, and opening one.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use mainstay_engine::{Cf, Direction, Read};
+use mainstay_engine_rocks::{RocksEngine, RocksOptions};
+use mainstay_lease::{Lessor, Record};
+use mainstay_mvcc::Mvcc;
+
+use crate::codec::{Reader as Fields, log_id_from, stored_membership_from};
+use crate::members::{Attributes, Members};
+use crate::types::LogId;
+
+pub(crate) const META_APPLIED: &[u8] = b"raft.applied";
+pub(crate) const META_MEMBERSHIP: &[u8] = b"raft.membership";
+pub(crate) const META_ATTRIBUTES: &[u8] = b"raft.attr.";
+pub(crate) const META_REMOVED: &[u8] = b"raft.removed.";
+const LEASE_RECORD: u8 = b'l';
+
+/// What a database says of itself when it is opened.
+pub(crate) struct Opened {
+    pub(crate) engine: Arc<RocksEngine>,
+    pub(crate) mvcc: Mvcc<RocksEngine>,
+    pub(crate) lessor: Lessor,
+    pub(crate) members: Members,
+    pub(crate) applied: Option<LogId>,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened")
+            .field("applied", &self.applied)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Opened {
+    pub(crate) fn open(path: &Path, options: &RocksOptions, min_ttl: i64) -> io::Result<Self> {
+        let engine = Arc::new(RocksEngine::open(path, options).map_err(io::Error::other)?);
+        let mvcc = Mvcc::open(Arc::clone(&engine)).map_err(io::Error::other)?;
+        let (applied, members) = read_meta(&*engine)?;
+        let mut lessor = Lessor::new(min_ttl);
+        lessor.load(read_leases(&*engine)?);
+        Ok(Self {
+            engine,
+            mvcc,
+            lessor,
+            members,
+            applied,
+        })
+    }
+}
+
+/// The applied log id and the members recorded in a database.
+pub(crate) fn read_meta(engine: &impl Read) -> io::Result<(Option<LogId>, Members)> {
+    let get = |key| engine.get(Cf::Meta, key).map_err(io::Error::other);
+    let applied = match get(META_APPLIED)? {
+        None => None,
+        Some(b) => {
+            Some(log_id_from(&mut Fields::new(b, "applied log id")).map_err(io::Error::other)?)
+        }
+    };
+    let mut members = Members::default();
+    if let Some(b) = get(META_MEMBERSHIP)? {
+        members.stored =
+            stored_membership_from(&mut Fields::new(b, "membership")).map_err(io::Error::other)?;
+    }
+    for (id, value) in scan_ids(engine, META_ATTRIBUTES)? {
+        let attributes = Attributes::decode(value.into()).map_err(io::Error::other)?;
+        members.attributes.insert(id, attributes);
+    }
+    members.removed = scan_ids(engine, META_REMOVED)?
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
+    Ok((applied, members))
+}
+
+/// Records whose key is a prefix and a member id.
+fn scan_ids(engine: &impl Read, prefix: &[u8]) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    let mut found = Vec::new();
+    let end = [prefix, &[0xff; 9]].concat();
+    engine
+        .scan(
+            Cf::Meta,
+            prefix,
+            Some(&end),
+            Direction::Ascending,
+            &mut |key, value| {
+                if let Some(id) = key
+                    .strip_prefix(prefix)
+                    .and_then(|k| <[u8; 8]>::try_from(k).ok())
+                {
+                    found.push((u64::from_be_bytes(id), value.to_vec()));
+                }
+                ControlFlow::Continue(())
+            },
+        )
+        .map_err(io::Error::other)?;
+    Ok(found)
+}
+
+pub(crate) fn id_key(prefix: &[u8], id: u64) -> Vec<u8> {
+    [prefix, &id.to_be_bytes()].concat()
+}
+
+pub(crate) fn lease_key(id: i64) -> [u8; 9] {
+    let mut key = [LEASE_RECORD; 9];
+    key[1..].copy_from_slice(&id.to_be_bytes());
+    key
+}
+
+fn read_leases(engine: &impl Read) -> io::Result<Vec<(i64, Record)>> {
+    let mut leases = Vec::new();
+    let mut bad = None;
+    engine
+        .scan(
+            Cf::Lease,
+            &[LEASE_RECORD],
+            Some(&[LEASE_RECORD + 1]),
+            Direction::Ascending,
+            &mut |key, value| {
+                let id = key.get(1..).and_then(|k| <[u8; 8]>::try_from(k).ok());
+                match (id, Record::decode(value)) {
+                    (Some(id), Ok(record)) => leases.push((i64::from_be_bytes(id), record)),
+                    _ => {
+                        bad = Some(key.to_vec());
+                        return ControlFlow::Break(());
+                    }
+                }
+                ControlFlow::Continue(())
+            },
+        )
+        .map_err(io::Error::other)?;
+    match bad {
+        None => Ok(leases),
+        Some(key) => Err(io::Error::other(format!("damaged lease record {key:02x?}"))),
+    }
+}
