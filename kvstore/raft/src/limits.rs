@@ -40,7 +40,10 @@ pub const SNAPSHOT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Whole time one snapshot may take, from the first byte to installed.
 pub const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// Log entries between two snapshots of the state machine.
+/// etcd's default of `--snapshot-count`, which stands for [`SNAPSHOT_ENTRIES`] here.
+pub const SNAPSHOT_COUNT_ETCD: u64 = 10_000;
+
+/// Log entries between two snapshots of the state machine, unless the user chose another number.
 pub const SNAPSHOT_ENTRIES: u64 = 100_000;
 
 /// Log bytes between two snapshots of the state machine; bounds what a restart replays and what

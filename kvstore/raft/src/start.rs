@@ -22,7 +22,9 @@ use crate::command::Command;
 use crate::config::NodeConfig;
 use crate::error::{StartError, StopReason};
 use crate::identity::{self, Identity, KnownPeers};
-use crate::limits::{LOG_KEEP_ENTRIES, PEER_CONNECT_TIMEOUT, SNAPSHOT_ENTRIES, SNAPSHOT_TIMEOUT};
+use crate::limits::{
+    LOG_KEEP_ENTRIES, PEER_CONNECT_TIMEOUT, SNAPSHOT_COUNT_ETCD, SNAPSHOT_ENTRIES, SNAPSHOT_TIMEOUT,
+};
 use crate::log_store::LogStore;
 use crate::members::Attributes;
 use crate::metrics::Metrics;
@@ -189,6 +191,12 @@ fn open_storage(
 
 fn raft_config(config: &NodeConfig) -> Result<Config, StartError> {
     let election = config.election_ms;
+    let snapshot_entries = match config.snapshot_count {
+        // etcd's default suits its own snapshots; a checkpoint of ours is rarer and cheaper than that.
+        SNAPSHOT_COUNT_ETCD => SNAPSHOT_ENTRIES,
+        chosen => chosen.max(1),
+    };
+    let keep = LOG_KEEP_ENTRIES.min(snapshot_entries / 2);
     let raft = Config {
         cluster_name: format!("{:x}", config.cluster_id),
         heartbeat_interval: config.heartbeat_ms,
@@ -198,10 +206,10 @@ fn raft_config(config: &NodeConfig) -> Result<Config, StartError> {
         election_timeout_max: election * 3 / 4,
         install_snapshot_timeout: u64::try_from(SNAPSHOT_TIMEOUT.as_millis()).unwrap_or(u64::MAX),
         max_payload_entries: 4096,
-        replication_lag_threshold: 2 * (SNAPSHOT_ENTRIES + LOG_KEEP_ENTRIES),
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(config.snapshot_count.max(SNAPSHOT_ENTRIES)),
-        max_in_snapshot_log_to_keep: LOG_KEEP_ENTRIES,
-        purge_batch_size: 1024,
+        replication_lag_threshold: 2 * (snapshot_entries + keep),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(snapshot_entries),
+        max_in_snapshot_log_to_keep: keep,
+        purge_batch_size: 1024.min(keep.max(1)),
         enable_pre_vote: Some(config.pre_vote),
         // A restarted leader must be elected again: its state machine may be older than its log.
         enable_leader_restore: Some(false),

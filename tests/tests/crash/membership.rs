@@ -4,7 +4,7 @@ use crate::held_to_our_limits;
 use mainstay_proto::etcdserverpb as pb;
 use mainstay_tests::limits::{CONVERGE_DEADLINE, HEALTH_INTERVAL};
 use mainstay_tests::load::fill;
-use mainstay_tests::{Cluster, Raw, wait_until};
+use mainstay_tests::{Cluster, Options, Raw, wait_until};
 use std::time::Duration;
 use tonic::{Code, Status};
 
@@ -396,4 +396,70 @@ async fn a_wiped_member_does_not_vote_under_its_old_id() {
     }
     cluster.start_member(wiped).await;
     assert_eq!(cluster.raw(wiped).get_prefix("k").await.unwrap().count, 1);
+}
+
+/// The first database of a member is replaced when it installs a snapshot.
+fn came_by_snapshot(cluster: &Cluster, member: usize) {
+    if held_to_our_limits() {
+        let current = cluster.data_dir(member).join("member/state/CURRENT");
+        let name = std::fs::read_to_string(current).expect("the member has a database");
+        assert_ne!(name.trim(), "db-1", "the log alone brought the member up");
+    }
+}
+
+#[tokio::test]
+async fn a_new_member_catches_up_by_snapshot() {
+    // So few entries are kept that the log alone cannot bring a newcomer up.
+    let options = Options::default().flag("--snapshot-count=10");
+    let mut cluster = Cluster::start_with(1, options).await;
+    fill(&cluster.raw(0), 5000, 100).await;
+    let (second, _) = join(&mut cluster, false).await;
+    cluster.wait_ready(second).await;
+    catches_up(&cluster.raw(second), "fill/", 5000).await;
+    came_by_snapshot(&cluster, second);
+    // Whatever came as files and whatever as log entries: both hold the same.
+    let hash = pb::HashKvRequest { revision: 0 };
+    wait_until("the members agree", CONVERGE_DEADLINE, async || {
+        let here = cluster.raw(0).hash_kv(hash).await.ok()?;
+        let there = cluster.raw(second).hash_kv(hash).await.ok()?;
+        let same = (here.hash, here.compact_revision) == (there.hash, there.compact_revision);
+        same.then_some(())
+    })
+    .await;
+    // It is a full member: the cluster goes on when the first one restarts, and so does it.
+    cluster.kill(second);
+    cluster.start_member(second).await;
+    catches_up(&cluster.raw(second), "fill/", 5000).await;
+    cluster.raw(second).set("after", "restart").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_member_that_was_away_for_long_gets_a_snapshot_and_its_watchers_miss_nothing() {
+    let options = Options::default().flag("--snapshot-count=10");
+    let mut cluster = Cluster::start_with(3, options).await;
+    let leader = cluster.leader().await;
+    let away = (leader + 1) % 3;
+    let from = cluster.raw(leader).set("fill/start", "x").await.unwrap();
+    cluster.kill(away);
+    fill(&cluster.raw(leader), 20_000, 100).await;
+    cluster.start_member(away).await;
+    let mut stream = cluster.raw(away).watch_stream();
+    stream
+        .created(pb::WatchCreateRequest {
+            key: "fill/".into(),
+            range_end: mainstay_tests::raw::prefix_end(b"fill/"),
+            start_revision: from,
+            ..Default::default()
+        })
+        .await;
+    let (mut last, mut seen) = (from, 0);
+    while seen < 20_001 {
+        for event in stream.next().await.expect("the watch goes on").events {
+            let at = event.kv.expect("events have keys").mod_revision;
+            assert!(at == last || at == last + 1, "revision {at} after {last}");
+            (last, seen) = (at, seen + 1);
+        }
+    }
+    assert_eq!(seen, 20_001, "each event once");
+    came_by_snapshot(&cluster, away);
 }
