@@ -53,8 +53,8 @@ pub const SNAPSHOT_LOG_BYTES: u64 = 256 << 20;
 /// Entries kept in the log behind a snapshot so that a briefly absent follower catches up without one.
 pub const LOG_KEEP_ENTRIES: u64 = 50_000;
 
-/// A learner may be promoted when at most this many entries behind the leader, or within 90 %
-/// (etcd's rule), whichever is easier to meet.
+/// A learner may be promoted when it has 90 % of the leader's log (etcd's rule) and is at most this many
+/// entries behind.
 pub const PROMOTE_LAG_ENTRIES_MAX: u64 = 1_000;
 
 /// A leader whose log write is older than this hands leadership over.
