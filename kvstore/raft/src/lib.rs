@@ -23,6 +23,7 @@ mod membership;
 mod metrics;
 mod node;
 mod peer;
+mod priority;
 mod proposals;
 mod reads;
 mod reclaim;
