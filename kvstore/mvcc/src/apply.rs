@@ -194,7 +194,13 @@ impl<'a, E: Engine> Apply<'a, E> {
             return Ok(self.done);
         }
         shared.begin_write();
-        shared.engine.write(std::mem::take(&mut self.batch))?;
+        if let Err(e) = shared.engine.write(std::mem::take(&mut self.batch)) {
+            shared.counts.disable();
+            return Err(e.into());
+        }
+        shared
+            .counts
+            .advance(self.position.revision, self.overlay.births());
         shared.publish(self.position);
         shared.end_write();
         self.mvcc.position = self.position;
@@ -213,6 +219,7 @@ impl<'a, E: Engine> Apply<'a, E> {
             engine_revision: self.mvcc.position.revision,
             revision: self.visible_revision(),
             compacted: self.position.compacted,
+            latest: &*self.mvcc.shared,
             oldest_read: Cell::new(i64::MAX),
         }
     }

@@ -1,7 +1,7 @@
 //! Answering a range request in pieces, at one revision.
 
 use crate::arena::Arena;
-use crate::range::{copied, has_filters, header, is_default_order};
+use crate::range::{Rest, copied, has_filters, header, is_default_order};
 use crate::view::Span;
 use crate::{MvccError, Reader};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -111,31 +111,29 @@ impl<E: Engine> RangeChunks<E> {
         let mut rest = 0;
         self.reader.read(|view| {
             let revision = view.resolve(r.revision)?;
-            view.visit(
-                Span::new(&r.key, &r.range_end),
-                revision,
-                &mut |key, record| {
-                    if kvs.len() < max_keys && bytes < max_bytes.max(1) {
-                        let mut kv = copied(&mut arena, key, &record, !r.keys_only);
-                        if r.keys_only && r.sort_target != SortTarget::Value as i32 {
-                            kv.lease = 0;
-                        }
-                        bytes += kv.key.len() + kv.value.len();
-                        kvs.push(kv);
-                        return ControlFlow::Continue(());
+            let span = Span::new(&r.key, &r.range_end);
+            let mut only_counted = Rest::new(view);
+            view.visit(span, revision, &mut |key, record| {
+                if kvs.len() < max_keys && bytes < max_bytes.max(1) {
+                    let mut kv = copied(&mut arena, key, &record, !r.keys_only);
+                    if r.keys_only && r.sort_target != SortTarget::Value as i32 {
+                        kv.lease = 0;
                     }
-                    if next_key.is_none() {
-                        next_key =
-                            Some(after(&kvs.last().map_or(Bytes::new(), |kv| kv.key.clone())));
-                    }
-                    rest += 1;
-                    if count_rest && kvs.len() == max_keys {
-                        ControlFlow::Continue(())
-                    } else {
-                        ControlFlow::Break(())
-                    }
-                },
-            )
+                    bytes += kv.key.len() + kv.value.len();
+                    kvs.push(kv);
+                    return ControlFlow::Continue(());
+                }
+                if next_key.is_none() {
+                    next_key = Some(after(&kvs.last().map_or(Bytes::new(), |kv| kv.key.clone())));
+                }
+                if !count_rest || kvs.len() < max_keys || only_counted.is_full(key) {
+                    return ControlFlow::Break(());
+                }
+                rest += 1;
+                ControlFlow::Continue(())
+            })?;
+            rest += only_counted.count(view, span, revision)?;
+            Ok(())
         })?;
         Ok(Piece {
             response: RangeResponse {

@@ -16,8 +16,10 @@ mod arena;
 pub mod check;
 mod chunks;
 mod compare;
+mod counts;
 mod error;
 mod events;
+mod fences;
 mod hash;
 mod keys;
 pub mod limits;
@@ -32,6 +34,7 @@ mod view;
 
 pub use self::apply::{Apply, RevisionEvents};
 pub use self::chunks::RangeChunks;
+pub use self::counts::CountStats;
 pub use self::error::MvccError;
 pub use self::hash::HashKv;
 pub use self::reader::Reader;

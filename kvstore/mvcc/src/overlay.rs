@@ -124,6 +124,24 @@ impl Overlay {
             })
     }
 
+    /// Keys in `[start, end)` created less those deleted at or before `revision`.
+    pub(crate) fn net_in(&self, start: &[u8], end: Option<&[u8]>, revision: i64) -> i64 {
+        self.changed_in(start, end, revision)
+            .map(|(key, state)| {
+                let before = self.slot(key).is_some_and(|slot| slot.base.is_some());
+                i64::from(state.is_some()) - i64::from(before)
+            })
+            .sum()
+    }
+
+    /// The keys the batch creates (true) and deletes (false) in the engine.
+    pub(crate) fn births(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        self.iter().filter_map(|(key, slot)| {
+            let exists = slot.current().is_some();
+            (exists != slot.base.is_some()).then_some((&key[..], exists))
+        })
+    }
+
     /// All keys with their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Slot)> {
         self.slots.iter()

@@ -35,11 +35,11 @@ pub(crate) fn range<R: Read + ?Sized>(
                 strip(r, &mut response.kvs);
             }
         }
-        _ if r.count_only => {
-            view.visit(span, revision, &mut |_, _| {
-                response.count += 1;
-                ControlFlow::Continue(())
-            })?;
+        Span::Key(key) if r.count_only => {
+            response.count = i64::from(view.get(key, revision)?.is_some());
+        }
+        Span::Range(start, end) if r.count_only => {
+            response.count = view.count(start, end, revision)?;
         }
         _ if is_default_order(r) && !has_filters(r) => limited(view, r, revision, &mut response)?,
         _ => filtered(view, r, revision, &mut response)?,
@@ -81,17 +81,18 @@ fn limited<R: Read + ?Sized>(
     let values = keeps_values(r);
     let mut arena = Arena::default();
     let kvs = &mut response.kvs;
-    view.visit(
-        Span::new(&r.key, &r.range_end),
-        revision,
-        &mut |key, record| {
-            response.count += 1;
-            if kvs.len() < take_max {
-                kvs.push(copied(&mut arena, key, &record, values));
-            }
-            ControlFlow::Continue(())
-        },
-    )?;
+    let span = Span::new(&r.key, &r.range_end);
+    let mut rest = Rest::new(view);
+    view.visit(span, revision, &mut |key, record| {
+        if kvs.len() < take_max {
+            kvs.push(copied(&mut arena, key, &record, values));
+        } else if rest.is_full(key) {
+            return ControlFlow::Break(());
+        }
+        response.count += 1;
+        ControlFlow::Continue(())
+    })?;
+    response.count += rest.count(view, span, revision)?;
     // Quirk: a target without an order sorts what the limit has already cut.
     sort(r, kvs);
     response.more = take_max != usize::MAX && kvs.len() == take_max;
@@ -100,6 +101,45 @@ fn limited<R: Read + ?Sized>(
     }
     strip(r, kvs);
     Ok(())
+}
+
+/// The keys of a range that are only counted. They are often few: then going on is cheaper than to begin
+/// anew with the table.
+pub(crate) struct Rest {
+    one_by_one: usize,
+    from: Option<Vec<u8>>,
+}
+
+impl Rest {
+    pub(crate) fn new<R: Read + ?Sized>(view: &View<'_, R>) -> Self {
+        Self {
+            one_by_one: view.latest.counts().limits().scan_first,
+            from: None,
+        }
+    }
+
+    /// Whether the visit should end before `key`; otherwise the caller counts it.
+    pub(crate) fn is_full(&mut self, key: &[u8]) -> bool {
+        if self.one_by_one == 0 {
+            self.from = Some(key.to_vec());
+            return true;
+        }
+        self.one_by_one -= 1;
+        false
+    }
+
+    /// The keys of `span` that the visit has left.
+    pub(crate) fn count<R: Read + ?Sized>(
+        &self,
+        view: &View<'_, R>,
+        span: Span<'_>,
+        revision: i64,
+    ) -> Result<i64, MvccError> {
+        match (&self.from, span) {
+            (Some(from), Span::Range(_, end)) => view.count(from, end, revision),
+            _ => Ok(0),
+        }
+    }
 }
 
 /// Filters everything, then sorts, then cuts.

@@ -6,7 +6,7 @@ use crate::hash::{HashKv, hash};
 use crate::limits::HASH_ATTEMPTS_MAX;
 use crate::store::{Position, Shared};
 use crate::view::View;
-use crate::{MvccError, range, txn};
+use crate::{CountStats, MvccError, range, txn};
 use bytes::Bytes;
 use mainstay_engine::Engine;
 use mainstay_proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
@@ -46,6 +46,11 @@ impl<E: Engine> Reader<E> {
         &self.shared.engine
     }
 
+    /// How counts were taken so far.
+    pub fn count_stats(&self) -> CountStats {
+        self.shared.counts.stats()
+    }
+
     /// Answers a range request that passed [`crate::check::validate_range`]. Of the header only the
     /// revision is filled: the current one, whatever revision was asked for.
     /// Errors: compacted, future revision.
@@ -68,6 +73,7 @@ impl<E: Engine> Reader<E> {
                 engine_revision: position.revision,
                 revision: position.revision,
                 compacted: position.compacted,
+                latest: &*self.shared,
                 oldest_read: Cell::new(i64::MAX),
             };
             range::range(&view, r)
@@ -135,6 +141,7 @@ impl<E: Engine> Reader<E> {
             engine_revision: revision,
             revision,
             compacted,
+            latest: &*self.shared,
             oldest_read: Cell::new(i64::MAX),
         };
         let result = f(&view);

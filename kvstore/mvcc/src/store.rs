@@ -1,5 +1,7 @@
 //! The store: an engine, where it stands, and who may write.
 
+use crate::counts::{Counts, Latest};
+use crate::limits::CountLimits;
 use crate::{Apply, MvccError, Reader, keys};
 use bytes::Bytes;
 use mainstay_engine::{Batch, Cf, Engine, Read};
@@ -29,6 +31,7 @@ pub(crate) struct Position {
 #[derive(Debug)]
 pub(crate) struct Shared<E> {
     pub engine: Arc<E>,
+    pub counts: Counts,
     revision: AtomicI64,
     /// Set before the engine may drop history up to it. A reader of the past that finds it beyond its
     /// revision afterwards may have missed records.
@@ -126,12 +129,32 @@ impl<E: Engine> Shared<E> {
     }
 }
 
+impl<E: Engine> Latest for Shared<E> {
+    fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    fn engine(&self) -> &dyn Read {
+        &*self.engine
+    }
+
+    fn compacted(&self) -> i64 {
+        Shared::compacted(self)
+    }
+}
+
 impl<E: Engine> Mvcc<E> {
     /// Opens the store that lies in `engine`; an empty engine is a store at revision 1.
     pub fn open(engine: Arc<E>) -> Result<Self, MvccError> {
+        Self::open_with(engine, CountLimits::default())
+    }
+
+    /// [`Mvcc::open`] with other limits for counting.
+    pub fn open_with(engine: Arc<E>, limits: CountLimits) -> Result<Self, MvccError> {
         let position = Position::read(&*engine)?;
         let shared = Shared {
             engine,
+            counts: Counts::new(position.revision, limits),
             revision: AtomicI64::new(Position::EMPTY.revision),
             compacted: AtomicI64::new(Position::EMPTY.compacted),
             writes: AtomicU64::new(0),

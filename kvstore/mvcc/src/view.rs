@@ -1,6 +1,7 @@
 //! Reading the state at a revision: the engine's records with those of an unfinished batch on top.
 
 use crate::MvccError;
+use crate::counts::Latest;
 use crate::keys;
 use crate::limits::HIST_STEPS_BEFORE_SEEK;
 use crate::overlay::{Known, Overlay};
@@ -19,6 +20,8 @@ pub(crate) struct View<'a, R: ?Sized> {
     /// The current revision, changes of the overlay included.
     pub revision: i64,
     pub compacted: i64,
+    /// The store as it is by now.
+    pub latest: &'a dyn Latest,
     /// The oldest revision that was resolved for reading.
     pub oldest_read: Cell<i64>,
 }

@@ -4,7 +4,8 @@
 use super::reference::{LEASES, Reference};
 use super::steps::{Step, Write, resolve, resolve_txn};
 use mainstay_engine::{Cf, Engine, MemEngine, Read};
-use mainstay_mvcc::{Apply, LeaseLookup, Mvcc, MvccError, Reader, RevisionEvents};
+use mainstay_mvcc::limits::CountLimits;
+use mainstay_mvcc::{Apply, CountStats, LeaseLookup, Mvcc, MvccError, Reader, RevisionEvents};
 use mainstay_proto::etcdserverpb::range_request::SortTarget;
 use mainstay_proto::etcdserverpb::*;
 use std::sync::Arc;
@@ -37,6 +38,14 @@ enum Answer {
     Compact(Result<(), MvccError>),
 }
 
+/// So that the few keys of a test are many, and the log is sometimes too long.
+const COUNT_LIMITS: CountLimits = CountLimits {
+    interval_keys: 2,
+    scan_first: 0,
+    learn_keys: 1,
+    log_events: 8,
+};
+
 const APPLIED: &[u8] = b"applied";
 
 struct Run<'h, H: Harness> {
@@ -46,26 +55,40 @@ struct Run<'h, H: Harness> {
     reference: Reference,
     /// Every batch so far, for replay after a crash.
     batches: Vec<Vec<Write>>,
+    /// Of stores closed so far.
+    counts: CountStats,
 }
 
-pub(crate) fn run<H: Harness>(harness: &mut H, steps: &[Step]) {
-    let store = Some(Mvcc::open(harness.engine()).unwrap());
+/// Returns how often keys were counted by shortcuts.
+pub(crate) fn run<H: Harness>(harness: &mut H, steps: &[Step]) -> CountStats {
+    let store = Some(Mvcc::open_with(harness.engine(), COUNT_LIMITS).unwrap());
     let mut run = Run {
         harness,
         store,
         plain: Mvcc::open(Arc::new(MemEngine::new())).unwrap(),
         reference: Reference::new(),
         batches: Vec::new(),
+        counts: CountStats::default(),
     };
     for step in steps {
         run.step(step);
     }
     run.compare_everything();
+    run.close();
+    run.counts
 }
 
 impl<H: Harness> Run<'_, H> {
     fn store(&mut self) -> &mut Mvcc<H::Engine> {
         self.store.as_mut().unwrap()
+    }
+
+    fn close(&mut self) {
+        let stats = self.reader().count_stats();
+        self.counts.from_table += stats.from_table;
+        self.counts.from_log += stats.from_log;
+        self.counts.learned += stats.learned;
+        self.store = None;
     }
 
     fn reader(&self) -> Reader<H::Engine> {
@@ -98,9 +121,10 @@ impl<H: Harness> Run<'_, H> {
                 self.store().engine().reclaim(compacted).unwrap();
             }
             Step::Restart => {
-                self.store = None;
+                self.close();
                 self.harness.restart();
-                self.store = Some(Mvcc::open(self.harness.engine()).unwrap());
+                let store = Mvcc::open_with(self.harness.engine(), COUNT_LIMITS);
+                self.store = Some(store.unwrap());
             }
             Step::Crash => self.crash(),
         }
@@ -206,12 +230,12 @@ impl<H: Harness> Run<'_, H> {
     }
 
     fn crash(&mut self) {
-        self.store = None;
+        self.close();
         self.harness.crash();
         let engine = self.harness.engine();
         let applied = engine.get(Cf::Meta, APPLIED).unwrap();
         let applied = applied.map_or(0, |n| u64::from_be_bytes(n[..].try_into().unwrap()));
-        let mut store = Mvcc::open(engine).unwrap();
+        let mut store = Mvcc::open_with(engine, COUNT_LIMITS).unwrap();
         for (n, writes) in self.batches.iter().enumerate().skip(applied as usize) {
             apply(&mut store, n + 1, writes, None);
         }
@@ -229,6 +253,14 @@ impl<H: Harness> Run<'_, H> {
                 ..Default::default()
             };
             self.range(&everything);
+            self.range(&RangeRequest {
+                limit: 1,
+                ..everything.clone()
+            });
+            self.range(&RangeRequest {
+                count_only: true,
+                ..everything
+            });
         }
         self.events(from, usize::MAX, usize::MAX);
         for lease in LEASES {

@@ -4,6 +4,7 @@
 
 mod catch_up;
 mod compaction;
+mod counting;
 mod ranges;
 mod txns;
 mod writes;
