@@ -52,18 +52,44 @@ impl Harness for Files {
         self.open();
     }
 
-    /// Goes on with a copy of the files as they are now.
+    /// Goes on with a copy of the files as they are at one moment. Background work may replace files
+    /// meanwhile; such a copy is of no moment at all and is made again.
     fn crash(&mut self) {
         let from = self.dir();
         self.generation += 1;
         let to = self.dir();
-        std::fs::create_dir(&to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
+        let copied = (0..COPIES_MAX).any(|_| {
+            let before = listing(&from);
+            std::fs::create_dir(&to).unwrap();
+            let whole = before
+                .iter()
+                .all(|(name, _)| std::fs::copy(from.join(name), to.join(name)).is_ok());
+            if whole && listing(&from) == before {
+                return true;
+            }
+            std::fs::remove_dir_all(&to).unwrap();
+            false
+        });
+        assert!(copied, "the files never stood still");
         self.restart();
     }
+}
+
+/// Attempts at copying files that stand still.
+const COPIES_MAX: usize = 1000;
+
+/// Names and sizes, but for the information log.
+fn listing(dir: &std::path::Path) -> Vec<(std::ffi::OsString, u64)> {
+    let mut found: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .filter_map(|entry| {
+            let entry = entry.unwrap();
+            Some((entry.file_name(), entry.metadata().ok()?.len()))
+        })
+        .filter(|(name, _)| !name.to_string_lossy().starts_with("LOG"))
+        .collect();
+    found.sort();
+    found
 }
 
 proptest! {
