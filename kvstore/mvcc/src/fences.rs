@@ -103,7 +103,15 @@ impl Fences {
             known_intervals: 0,
             pieces: Vec::new(),
         };
-        for at in first..=last {
+        let mut at = first;
+        while at <= last {
+            if at == first + 1
+                && let Some(known) = self.all_known(at, last)
+            {
+                plan.known += known;
+                plan.known_intervals += last - at;
+                at = last;
+            }
             let cut_start = at == first && *self.keys[at] < *start;
             let cut_end = at == last && self.next(at) != end;
             let count = self.counts[at];
@@ -119,6 +127,7 @@ impl Fences {
                     learn: count > self.interval.saturating_mul(2),
                 });
             }
+            at += 1;
         }
         plan
     }
@@ -134,8 +143,13 @@ impl Fences {
             return;
         }
         let short = self.interval.div_ceil(2);
+        let mut at = 0;
         for (key, created) in changes {
-            let at = containing(&self.keys, key).expect("the first fence is the empty key");
+            // Neighbours are often changed together.
+            let same = *self.keys[at] <= *key && self.next(at).is_none_or(|next| key < next);
+            if !same {
+                at = containing(&self.keys, key).expect("the first fence is the empty key");
+            }
             let count = &mut self.counts[at];
             if *count == UNKNOWN {
                 continue;
@@ -184,6 +198,13 @@ impl Fences {
         self.short += 2;
         self.merge_if_many_short();
         Ok(())
+    }
+
+    /// The keys of intervals `from` up to but not `to`, if all are known. There may be very many.
+    fn all_known(&self, from: usize, to: usize) -> Option<u64> {
+        let counts = &self.counts[from..to];
+        let sum = |sum: u64, count: &u32| sum.wrapping_add(u64::from(*count));
+        (!counts.contains(&UNKNOWN)).then(|| counts.iter().fold(0, sum))
     }
 
     /// The intervals that a range touches, from the first to the last.

@@ -8,6 +8,9 @@
 //! Layout: `live` has the latest record of every key, `hist` the superseded ones with the revision that
 //! superseded them (visible at R iff modified ≤ R < superseded), `log` the events by revision. Compaction
 //! at C makes droppable exactly what was superseded at or below C, statelessly.
+//!
+//! Counts of many keys come from a sparse table in memory, which is learned from readers and kept by
+//! commits; it starts empty with every [`Mvcc`] and changes no answer.
 
 #![forbid(unsafe_code)]
 
