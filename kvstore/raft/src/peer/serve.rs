@@ -148,14 +148,7 @@ impl Session {
             _ => {
                 let (handler, answers) = (Arc::clone(&self.handler), answers.clone());
                 self.calls.spawn(async move {
-                    let frame = match handler.answer(call, body).await {
-                        Ok(body) => Frame {
-                            kind: Call::ANSWER,
-                            id,
-                            body,
-                        },
-                        Err(e) => failure(id, &e),
-                    };
+                    let frame = reply(id, handler.answer(call, body).await);
                     // The connection is gone when nobody takes the answer.
                     let _ = answers.send(frame).await;
                 });
@@ -187,14 +180,7 @@ impl Session {
                 Some(done) => done,
                 None => appending.await,
             };
-            let frame = match done {
-                Ok(body) => Frame {
-                    kind: Call::ANSWER,
-                    id,
-                    body,
-                },
-                Err(e) => failure(id, &e),
-            };
+            let frame = reply(id, done);
             let _ = answers.send(frame).await;
         });
         Ok(())
@@ -242,12 +228,12 @@ impl Session {
     }
 }
 
-fn failure(id: u64, e: &Error) -> Frame {
-    Frame {
-        kind: Call::FAILURE,
-        id,
-        body: Bytes::copy_from_slice(&[e.wire()]),
-    }
+fn reply(id: u64, result: Result<Bytes, Error>) -> Frame {
+    let (kind, body) = match result {
+        Ok(body) => (Call::ANSWER, body),
+        Err(e) => (Call::FAILURE, Bytes::copy_from_slice(&[e.wire()])),
+    };
+    Frame { kind, id, body }
 }
 
 impl From<Malformed> for Error {
