@@ -412,10 +412,10 @@ async fn a_new_member_catches_up_by_snapshot() {
     // So few entries are kept that the log alone cannot bring a newcomer up.
     let options = Options::default().flag("--snapshot-count=10");
     let mut cluster = Cluster::start_with(1, options).await;
-    fill(&cluster.raw(0), 5000, 100).await;
+    fill(&cluster.raw(0), 20_000, 100).await;
     let (second, _) = join(&mut cluster, false).await;
     cluster.wait_ready(second).await;
-    catches_up(&cluster.raw(second), "fill/", 5000).await;
+    catches_up(&cluster.raw(second), "fill/", 20_000).await;
     came_by_snapshot(&cluster, second);
     // Whatever came as files and whatever as log entries: both hold the same.
     let hash = pb::HashKvRequest { revision: 0 };
@@ -429,7 +429,7 @@ async fn a_new_member_catches_up_by_snapshot() {
     // It is a full member: the cluster goes on when the first one restarts, and so does it.
     cluster.kill(second);
     cluster.start_member(second).await;
-    catches_up(&cluster.raw(second), "fill/", 5000).await;
+    catches_up(&cluster.raw(second), "fill/", 20_000).await;
     cluster.raw(second).set("after", "restart").await.unwrap();
 }
 
