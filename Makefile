@@ -42,4 +42,4 @@ bench-quick: build ## the same in about 3 minutes
 	$(CARGO) run --release -p mainstay-bench -- compare --quick --subject-bin $(CARGO_TARGET_DIR)/release/kvstore
 
 crash: build ## 200 rounds of kill -9 under load
-	MAINSTAY_CRASH_ROUNDS=200 $(CARGO) test --release -p mainstay-tests --test crash -- --nocapture
+	$(CARGO) run --release -p mainstay-tests --bin crash
