@@ -384,8 +384,7 @@ async fn refuse_if_bootstrapped(
     for peer in config.initial_members.iter().filter(|m| m.id != me) {
         let link = links.get(peer.id, Purpose::Control);
         if let Err(e) = link.conn_within(PEER_CONNECT_TIMEOUT).await
-            && e.to_string()
-                .contains(&format!("{:?}", Refusal::OtherIncarnation))
+            && let Some(Refusal::OtherIncarnation) = e.get_ref().and_then(|e| e.downcast_ref())
         {
             return Err(StartError::AlreadyBootstrapped(me));
         }

@@ -17,12 +17,16 @@ const VERSION: u32 = 1;
 const KIND_HELLO: u8 = 0;
 
 /// Why a connection was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
+    #[error("the peer belongs to another cluster")]
     OtherCluster,
+    #[error("the peer is another member")]
     OtherMember,
+    #[error("this member was removed from the cluster")]
     Removed,
     /// The caller's id is known with other data: its data was lost.
+    #[error("the peer knows this member with other data")]
     OtherIncarnation,
 }
 

@@ -83,9 +83,7 @@ impl Links {
             Err(refusal) => {
                 // A full queue means that the same news is on its way already.
                 let _ = self.refusals.try_send(refusal);
-                Err(io::Error::other(format!(
-                    "member {target:x} refused: {refusal:?}"
-                )))
+                Err(io::Error::other(refusal))
             }
         }
     }
