@@ -17,7 +17,7 @@ fn root() -> PathBuf {
 /// Every source file of the workspace.
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["kvstore", "bench", "tests"].map(|f| root().join(f)).into();
+    let mut folders: Vec<PathBuf> = ["kvstore", "bench", "jepsen", "tests"].map(|f| root().join(f)).into();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("readable folder") {
             let path = entry.expect("readable entry").path();

@@ -1,0 +1,1 @@
+//! Faults for real processes: networks, disks, clocks and files that misbehave on demand.

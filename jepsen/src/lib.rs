@@ -1,0 +1,3 @@
+//! Fault tests on real processes.
+
+#![forbid(unsafe_code)]
