@@ -12,12 +12,14 @@ mod cf;
 mod error;
 mod mem;
 mod read;
+mod scrub;
 
 pub use self::batch::{Batch, BatchOp};
 pub use self::cf::Cf;
 pub use self::error::EngineError;
 pub use self::mem::{MemEngine, MemSnapshot};
 pub use self::read::{Cursor, Direction, Engine, EngineSize, Read, Visit};
+pub use self::scrub::{FileSum, OnCorruption, Pace, Scrub, Scrubbed};
 
 /// The first bytes of every value of [`Cf::Hist`]: the revision that superseded the record, big-endian.
 pub const SUPERSEDED_LEN: usize = 8;

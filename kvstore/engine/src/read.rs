@@ -1,6 +1,6 @@
 //! The traits an engine implements.
 
-use crate::{Batch, Cf, EngineError};
+use crate::{Batch, Cf, EngineError, FileSum, OnCorruption, Pace, Scrub, Scrubbed};
 use bytes::Bytes;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -110,4 +110,20 @@ pub trait Engine: Read + Send + Sync + 'static {
 
     /// What the data occupies. Cheap enough for every status request.
     fn size(&self) -> EngineSize;
+
+    /// Who is to be told, besides the caller, when stored bytes turn out to be damaged. The first one stays.
+    /// An engine without a disk has nothing to tell.
+    fn on_corruption(&self, _tell: OnCorruption) {}
+
+    /// Reads what is on disk and compares it with its checksums. Slow; meant for a background thread, which
+    /// `pace` holds back. An engine without a disk has nothing to check.
+    /// Errors: corrupt, naming the file.
+    fn scrub(&self, _what: Scrub, _pace: &mut Pace<'_>) -> Result<Scrubbed, EngineError> {
+        Ok(Scrubbed::default())
+    }
+
+    /// What the file of this name, which a checkpoint shares with the engine, must hold, as far as known.
+    fn file_sum(&self, _name: &str) -> Option<FileSum> {
+        None
+    }
 }

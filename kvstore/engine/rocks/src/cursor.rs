@@ -1,11 +1,12 @@
 //! Ordered iteration.
 
-use crate::engine::failed;
+use crate::RocksEngine;
 use mainstay_engine::{Cursor, Direction, EngineError};
 use rocksdb::{DB, DBRawIteratorWithThreadMode, ReadOptions};
 
 /// A bounded RocksDB iterator.
 pub(crate) struct RocksCursor<'a> {
+    engine: &'a RocksEngine,
     iter: DBRawIteratorWithThreadMode<'a, DB>,
     dir: Direction,
 }
@@ -24,6 +25,7 @@ pub(crate) fn bounded(mut options: ReadOptions, start: &[u8], end: Option<&[u8]>
 impl<'a> RocksCursor<'a> {
     /// `iter` must have been made with the options of [`bounded`].
     pub(crate) fn new(
+        engine: &'a RocksEngine,
         mut iter: DBRawIteratorWithThreadMode<'a, DB>,
         dir: Direction,
     ) -> Result<Self, EngineError> {
@@ -31,7 +33,7 @@ impl<'a> RocksCursor<'a> {
             Direction::Ascending => iter.seek_to_first(),
             Direction::Descending => iter.seek_to_last(),
         }
-        let cursor = Self { iter, dir };
+        let cursor = Self { engine, iter, dir };
         cursor.checked()?;
         Ok(cursor)
     }
@@ -41,7 +43,7 @@ impl<'a> RocksCursor<'a> {
         if self.iter.valid() {
             Ok(())
         } else {
-            self.iter.status().map_err(failed)
+            self.iter.status().map_err(|e| self.engine.failed(e))
         }
     }
 }

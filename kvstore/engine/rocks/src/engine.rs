@@ -1,10 +1,12 @@
 //! The engine itself.
 
 use crate::cursor::{RocksCursor, bounded};
+use crate::sums::Sums;
 use crate::{RocksOptions, tuning};
 use bytes::Bytes;
 use mainstay_engine::{
-    Batch, BatchOp, Cf, Cursor, Direction, Engine, EngineError, EngineSize, Read,
+    Batch, BatchOp, Cf, Cursor, Direction, Engine, EngineError, EngineSize, FileSum, OnCorruption,
+    Pace, Read, Scrub, Scrubbed,
 };
 use parking_lot::Mutex;
 use rocksdb::checkpoint::Checkpoint;
@@ -14,13 +16,13 @@ use rocksdb::{
 };
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// An engine on a RocksDB database.
 pub struct RocksEngine {
-    db: DB,
-    dir: PathBuf,
+    pub(crate) db: DB,
+    pub(crate) dir: PathBuf,
     read: ReadOptions,
     write: WriteOptions,
     /// The compacted revision as announced; becomes `droppable` once it is durable.
@@ -29,6 +31,9 @@ pub struct RocksEngine {
     droppable: Arc<AtomicI64>,
     /// One reclamation at a time, and up to where the log was dropped by this opening.
     reclaimed: Mutex<i64>,
+    /// What the files must hold.
+    pub(crate) sums: Mutex<Sums>,
+    tell: OnceLock<OnCorruption>,
 }
 
 /// A moment of a [`RocksEngine`].
@@ -43,17 +48,24 @@ impl RocksEngine {
     pub fn open(dir: &Path, opts: &RocksOptions) -> Result<Self, EngineError> {
         let droppable = Arc::new(AtomicI64::new(-1));
         let families = tuning::families(opts, &droppable);
-        let db = DB::open_cf_descriptors(&tuning::database(opts), dir, families).map_err(failed)?;
+        let sums = Sums::load(dir);
+        if opts.must_exist {
+            sums.check_manifest(dir)?;
+        }
+        let db = DB::open_cf_descriptors(&tuning::database(opts), dir, families)
+            .map_err(|e| not_opened(e, opts.must_exist))?;
         let mut write = WriteOptions::default();
         write.disable_wal(true);
         Ok(Self {
             db,
             dir: dir.to_path_buf(),
-            read: ReadOptions::default(),
+            read: verifying(),
             write,
             compacted: AtomicI64::new(-1),
             droppable,
             reclaimed: Mutex::new(0),
+            sums: Mutex::new(sums),
+            tell: OnceLock::new(),
         })
     }
 
@@ -67,10 +79,22 @@ impl RocksEngine {
         &self.dir
     }
 
-    fn cf(&self, cf: Cf) -> &ColumnFamily {
+    pub(crate) fn cf(&self, cf: Cf) -> &ColumnFamily {
         self.db
             .cf_handle(cf.name())
             .expect("every column family is opened with the database")
+    }
+
+    /// What RocksDB reports, told to whoever must know if it is damage.
+    pub(crate) fn failed(&self, e: Error) -> EngineError {
+        self.tell(failed(e))
+    }
+
+    pub(crate) fn tell(&self, e: EngineError) -> EngineError {
+        if let (EngineError::Corrupt(what), Some(tell)) = (&e, self.tell.get()) {
+            tell(what);
+        }
+        e
     }
 
     fn get_with(
@@ -82,7 +106,7 @@ impl RocksEngine {
         let value = self
             .db
             .get_pinned_cf_opt(self.cf(cf), key, read)
-            .map_err(failed)?;
+            .map_err(|e| self.failed(e))?;
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -107,10 +131,12 @@ impl RocksEngine {
         let log = self.cf(Cf::Log);
         self.db
             .delete_file_in_range_cf(log, start, end)
-            .map_err(failed)?;
+            .map_err(|e| self.failed(e))?;
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(log, start, end);
-        self.db.write_opt(batch, &self.write).map_err(failed)
+        self.db
+            .write_opt(batch, &self.write)
+            .map_err(|e| self.failed(e))
     }
 
     fn property(&self, cf: Cf, name: &rocksdb::properties::PropName) -> u64 {
@@ -131,9 +157,9 @@ impl Read for RocksEngine {
         end: Option<&[u8]>,
         dir: Direction,
     ) -> Result<Box<dyn Cursor + 'a>, EngineError> {
-        let options = bounded(ReadOptions::default(), start, end);
+        let options = bounded(verifying(), start, end);
         let iter = self.db.raw_iterator_cf_opt(self.cf(cf), options);
-        Ok(Box::new(RocksCursor::new(iter, dir)?))
+        Ok(Box::new(RocksCursor::new(self, iter, dir)?))
     }
 }
 
@@ -149,11 +175,11 @@ impl Read for RocksSnapshot<'_> {
         end: Option<&[u8]>,
         dir: Direction,
     ) -> Result<Box<dyn Cursor + 'a>, EngineError> {
-        let options = bounded(ReadOptions::default(), start, end);
+        let options = bounded(verifying(), start, end);
         let iter = self
             .snapshot
             .raw_iterator_cf_opt(self.engine.cf(cf), options);
-        Ok(Box::new(RocksCursor::new(iter, dir)?))
+        Ok(Box::new(RocksCursor::new(self.engine, iter, dir)?))
     }
 }
 
@@ -162,7 +188,7 @@ impl Engine for RocksEngine {
 
     fn snapshot(&self) -> RocksSnapshot<'_> {
         let snapshot = self.db.snapshot();
-        let mut read = ReadOptions::default();
+        let mut read = verifying();
         read.set_snapshot(&snapshot);
         RocksSnapshot {
             engine: self,
@@ -174,7 +200,7 @@ impl Engine for RocksEngine {
     fn write(&self, batch: Batch) -> Result<(), EngineError> {
         self.db
             .write_opt(self.native(&batch), &self.write)
-            .map_err(failed)
+            .map_err(|e| self.failed(e))
     }
 
     fn flush(&self) -> Result<(), EngineError> {
@@ -185,7 +211,7 @@ impl Engine for RocksEngine {
         let handles = Cf::ALL.map(|cf| self.cf(cf));
         self.db
             .flush_cfs_opt(&handles.each_ref(), &options)
-            .map_err(failed)?;
+            .map_err(|e| self.failed(e))?;
         self.droppable.fetch_max(compacted, Ordering::SeqCst);
         Ok(())
     }
@@ -198,7 +224,7 @@ impl Engine for RocksEngine {
         self.flush()?;
         Checkpoint::new(&self.db)
             .and_then(|checkpoint| checkpoint.create_checkpoint(dir))
-            .map_err(failed)?;
+            .map_err(|e| self.failed(e))?;
         if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::File::open(parent)?.sync_all()?;
         }
@@ -238,6 +264,19 @@ impl Engine for RocksEngine {
             in_use_bytes: sum(properties::ESTIMATE_LIVE_DATA_SIZE) + memory,
         }
     }
+
+    fn on_corruption(&self, tell: OnCorruption) {
+        // The first one stays.
+        let _ = self.tell.set(tell);
+    }
+
+    fn scrub(&self, what: Scrub, pace: &mut Pace<'_>) -> Result<Scrubbed, EngineError> {
+        self.scrub_now(what, pace)
+    }
+
+    fn file_sum(&self, name: &str) -> Option<FileSum> {
+        self.sums.lock().get(name)
+    }
 }
 
 impl fmt::Debug for RocksEngine {
@@ -256,7 +295,29 @@ impl fmt::Debug for RocksSnapshot<'_> {
     }
 }
 
-pub(crate) fn failed(e: Error) -> EngineError {
+/// Every block is checked when it comes from disk (RocksDB's default, which nothing here relies on).
+fn verifying() -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_verify_checksums(true);
+    options
+}
+
+/// A database that was there and cannot be opened is damaged, unless the system stands in the way: besides
+/// checksum errors RocksDB reports missing files, column families and format versions that make no sense.
+fn not_opened(e: Error, existed: bool) -> EngineError {
+    let of_the_system = matches!(
+        e.kind(),
+        ErrorKind::Busy | ErrorKind::TryAgain | ErrorKind::TimedOut | ErrorKind::Aborted
+    );
+    let missing = e.as_ref().contains("No such file or directory");
+    match e.kind() {
+        ErrorKind::IOError if !missing => failed(e),
+        _ if existed && !of_the_system => EngineError::Corrupt(e.into_string()),
+        _ => failed(e),
+    }
+}
+
+fn failed(e: Error) -> EngineError {
     match e.kind() {
         ErrorKind::Corruption => EngineError::Corrupt(e.into_string()),
         ErrorKind::IOError => EngineError::Io(e.into_string()),

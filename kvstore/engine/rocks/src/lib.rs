@@ -10,6 +10,8 @@ mod cursor;
 mod engine;
 mod limits;
 mod options;
+mod scrub;
+mod sums;
 mod tuning;
 
 pub use self::engine::{RocksEngine, RocksSnapshot};

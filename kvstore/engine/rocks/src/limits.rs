@@ -44,3 +44,10 @@ pub(crate) const WINDOW_BITS_DEFAULT: i32 = -14;
 
 /// Bytes of a block of `live`: point reads decompress a whole one when it is not in the cache.
 pub(crate) const LIVE_BLOCK_BYTES: usize = 4 << 10;
+
+/// Bytes read at once while files are checked.
+pub(crate) const SCRUB_PIECE_BYTES: usize = 1 << 20;
+/// Bytes of records read between two looks at the pace while records are checked.
+pub(crate) const SCRUB_STEP_BYTES: u64 = 1 << 20;
+/// Longest list of checksums that is read (bytes): room for 300,000 table files.
+pub(crate) const SUMS_BYTES_MAX: u64 = 16 << 20;
