@@ -20,6 +20,10 @@ pub enum WalError {
         bytes: usize,
         limit: usize,
     },
+    /// The disk has no room. Nothing is lost and nothing is acknowledged: what was accepted waits and is
+    /// written when there is room again. Callers see it only when the log is closed meanwhile.
+    #[error("no space left for the write-ahead log")]
+    Full,
     /// A write or a sync failed earlier. The log accepts nothing any more: the process must end.
     #[error("write-ahead log failed: {0}")]
     Failed(Arc<Failure>),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::WalError;
-use crate::limits::PREALLOCATE_RETRY_MS;
+use crate::limits::{FULL_RETRY_MS, PREALLOCATE_RETRY_MS};
 use crate::places::Place;
 use crate::segments::is_full;
 use crate::shared::{Chores, Shared};
@@ -29,6 +29,7 @@ pub(crate) fn run_once(shared: &Shared) -> Result<(), WalError> {
     let work = {
         let mut chores = shared.chores.lock();
         chores.prepare_not_before = None;
+        chores.retire_not_before = None;
         Work::take(&mut chores, true)
     };
     work.perform(shared)
@@ -50,7 +51,11 @@ fn wait(shared: &Shared) -> (Work, bool) {
         }
         // A chore that waits for its time sets the deadline.
         let prepare_at = chores.prepare.and(chores.prepare_not_before);
-        match [prepare_at, chores.witness_due].into_iter().flatten().min() {
+        let retire_at = chores
+            .retire_not_before
+            .filter(|_| !chores.retired.is_empty());
+        let deadlines = [prepare_at, retire_at, chores.witness_due];
+        match deadlines.into_iter().flatten().min() {
             Some(deadline) => {
                 shared.chore.wait_until(&mut chores, deadline);
             }
@@ -72,8 +77,13 @@ impl Work {
         } else {
             None
         };
+        let retired = if due(chores.retire_not_before) {
+            std::mem::take(&mut chores.retired)
+        } else {
+            Vec::new()
+        };
         Self {
-            retired: std::mem::take(&mut chores.retired),
+            retired,
             prepare,
             sync_witness,
         }
@@ -81,8 +91,7 @@ impl Work {
 
     fn perform(self, shared: &Shared) -> Result<(), WalError> {
         if !self.retired.is_empty() {
-            let retired = shared.pool.retire(&shared.storage, self.retired);
-            retired.map_err(|error| WalError::failed("retiring a segment", error))?;
+            retire(shared, self.retired)?;
         }
         if let Some(seq) = self.prepare {
             self::prepare(shared, seq)?;
@@ -97,8 +106,26 @@ impl Work {
     }
 }
 
-/// A full disk is not fatal yet: the current segment has room. The writer finds out when it does
-/// not.
+/// A file system that cannot even forget a file for want of room is asked again.
+fn retire(shared: &Shared, mut retired: Vec<Place>) -> Result<(), WalError> {
+    match shared.pool.retire(&shared.storage, &mut retired) {
+        Err(error) if is_full(&error) => {
+            let mut chores = shared.chores.lock();
+            retired.append(&mut chores.retired);
+            chores.retired = retired;
+            let pause = Duration::from_millis(FULL_RETRY_MS);
+            chores.retire_not_before = Some(Instant::now() + pause);
+            Ok(())
+        }
+        Err(error) => Err(WalError::failed("retiring a segment", error)),
+        Ok(()) => {
+            shared.chores.lock().retire_not_before = None;
+            Ok(())
+        }
+    }
+}
+
+/// A full disk is not fatal: the current segment has room. The writer waits when it does not.
 fn prepare(shared: &Shared, seq: u64) -> Result<(), WalError> {
     match shared.pool.prepare(&shared.storage, seq) {
         Err(error) if is_full(&error) => {

@@ -25,6 +25,8 @@ pub const FREE_SEGMENTS_MAX: usize = 4;
 pub const WITNESS_SYNC_MS: u64 = 100;
 /// After a failed preallocation the next attempt waits this long.
 pub const PREALLOCATE_RETRY_MS: u64 = 1_000;
+/// How often the writer tries again while the disk is full.
+pub const FULL_RETRY_MS: u64 = 50;
 /// Old entries are read from disk in pieces of about this size even if the caller asked for less.
 pub const READ_CHUNK_BYTES: usize = 256 << 10;
 /// Most bytes one `read` takes from disk at once (one larger entry is still served).

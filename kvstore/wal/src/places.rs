@@ -56,6 +56,27 @@ impl Places {
         self.list.push_back(place);
     }
 
+    /// Bytes of all segment files.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.list.iter().map(|place| place.file_bytes).sum()
+    }
+
+    /// The first entry of the newest segments that together take at most `budget` bytes.
+    pub(crate) fn index_within(&self, budget: u64) -> Option<u64> {
+        let mut taken = 0u64;
+        let mut first = None;
+        for place in self.list.iter().rev() {
+            taken += place.file_bytes;
+            if taken > budget && first.is_some() {
+                break;
+            }
+            if !place.offsets.is_empty() {
+                first = Some(place.first);
+            }
+        }
+        first
+    }
+
     /// Records that the current segment is durable up to `end`.
     pub(crate) fn set_end(&mut self, end: u64) {
         if let Some(place) = self.list.back_mut() {

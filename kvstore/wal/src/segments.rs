@@ -72,7 +72,7 @@ impl Storage {
         if self.no_fsync {
             Ok(())
         } else {
-            file.sync_data()
+            file.sync_data().map_err(final_failure)
         }
     }
 
@@ -80,7 +80,7 @@ impl Storage {
         if self.no_fsync {
             Ok(())
         } else {
-            self.disk.sync_dir(&self.dir)
+            self.disk.sync_dir(&self.dir).map_err(final_failure)
         }
     }
 
@@ -128,6 +128,13 @@ pub(crate) fn zero(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// A failed sync is never tried again, not even one that says that the disk is full: what it was to make
+/// durable may be gone from memory.
+pub(crate) fn final_failure(error: io::Error) -> io::Error {
+    io::Error::other(error)
+}
+
+/// Whether the same call may succeed later. Never true of what [`final_failure`] made.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -191,9 +198,10 @@ impl Pool {
 
     fn obtain(&self, stock: &mut Stock, storage: &Storage, seq: u64) -> io::Result<NextSegment> {
         let bytes = storage.segment_bytes;
-        if let Some(free) = stock.free.pop() {
+        if let Some(free) = stock.free.last().copied() {
             let path = storage.segment_path(seq);
             storage.disk.rename(&storage.free_path(free), &path)?;
+            stock.free.pop();
             storage.sync_dir()?;
             let file = storage.disk.open(&path)?;
             return Ok(NextSegment {
@@ -218,7 +226,11 @@ impl Pool {
         self.prepare_in(&mut stock, storage, seq)?;
         let mut next = stock.next.take().ok_or(io::ErrorKind::NotFound)?;
         if next.bytes < bytes {
-            next.file.allocate(bytes)?;
+            if let Err(error) = next.file.allocate(bytes) {
+                self.no_space.store(is_full(&error), Relaxed);
+                stock.next = Some(next);
+                return Err(error);
+            }
             next.bytes = bytes;
         }
         stock.taken = seq;
@@ -226,25 +238,37 @@ impl Pool {
     }
 
     /// Puts segments away that are not part of the log any more: for reuse, or for good. They must
-    /// be the oldest ones, and what made them superfluous must be durable.
-    pub(crate) fn retire(&self, storage: &Storage, retired: Vec<Place>) -> io::Result<()> {
+    /// be the oldest ones, and what made them superfluous must be durable. Those that a full disk does
+    /// not let go of stay in `retired`.
+    pub(crate) fn retire(&self, storage: &Storage, retired: &mut Vec<Place>) -> io::Result<()> {
         let mut recycled = Vec::new();
         let room = FREE_SEGMENTS_MAX.saturating_sub(self.stock.lock().free.len());
-        for place in retired {
+        let mut gone = 0;
+        let mut result = Ok(());
+        for place in &*retired {
             let path = storage.segment_path(place.seq);
             let ordinary = place.file_bytes == storage.segment_bytes;
             // A reader that still holds the file must not see it change under its hands.
             let unused = Arc::strong_count(&place.file) == 1;
+            let mut put_away = Err(io::ErrorKind::StorageFull.into());
             if ordinary && unused && recycled.len() < room {
-                storage.disk.rename(&path, &storage.free_path(place.seq))?;
-                recycled.push(place.seq);
-            } else {
-                storage.disk.unlink(&path)?;
+                put_away = storage.disk.rename(&path, &storage.free_path(place.seq));
+                recycled.extend(put_away.is_ok().then_some(place.seq));
             }
+            if put_away.as_ref().is_err_and(is_full) {
+                put_away = storage.disk.unlink(&path);
+            }
+            if put_away.is_err() {
+                // In order: a gap in the middle would look like damage.
+                result = put_away;
+                break;
+            }
+            gone += 1;
         }
+        retired.drain(..gone);
         storage.sync_dir()?;
         self.stock.lock().free.extend(recycled);
-        Ok(())
+        result
     }
 }
 

@@ -1,6 +1,7 @@
 //! What callers, the writer and the keeper share.
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -34,6 +35,7 @@ pub(crate) struct Chores {
     /// The segment to make ready.
     pub(crate) prepare: Option<u64>,
     pub(crate) prepare_not_before: Option<Instant>,
+    pub(crate) retire_not_before: Option<Instant>,
     pub(crate) witness_due: Option<Instant>,
     pub(crate) stop: bool,
 }
@@ -41,6 +43,10 @@ pub(crate) struct Chores {
 pub(crate) struct Shared {
     pub(crate) queue: Mutex<Queue>,
     pub(crate) work: Condvar,
+    /// Ends the writer's pause while the disk is full.
+    pub(crate) room: Condvar,
+    /// The writer holds a batch that finds no room on the disk.
+    pub(crate) full: AtomicBool,
     pub(crate) view: RwLock<View>,
     pub(crate) chores: Mutex<Chores>,
     pub(crate) chore: Condvar,

@@ -33,8 +33,10 @@ pub struct Stats {
     /// Segments begun.
     pub segments: u64,
     /// Room for the next segment could not be reserved: the disk is (nearly) full. Writes go on
-    /// until the current segment is.
+    /// until the current segment is, then they wait.
     pub no_space: bool,
+    /// Operations wait because the disk is full.
+    pub full: bool,
     /// Bytes accepted and not yet durable.
     pub queued_bytes: usize,
 }
@@ -67,6 +69,7 @@ impl Counters {
             entries: self.entries.load(Relaxed),
             segments: self.segments.load(Relaxed),
             no_space: false,
+            full: false,
             queued_bytes: 0,
         }
     }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -71,6 +72,7 @@ impl std::fmt::Debug for Driver {
 
 impl Driver {
     /// Makes everything queued so far durable and answers it. False if there was nothing.
+    /// [`WalError::Full`] is no failure: the next step goes on where this one found no room.
     pub fn step(&mut self) -> Result<bool, WalError> {
         self.writer.step()
     }
@@ -161,6 +163,8 @@ impl Wal {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::default()),
             work: Condvar::new(),
+            room: Condvar::new(),
+            full: AtomicBool::new(false),
             view: RwLock::new(opened.view),
             chores: Mutex::new(Chores {
                 retired: opened.retired,
@@ -332,16 +336,30 @@ impl Wal {
         let queue = self.shared.queue.lock();
         Stats {
             no_space: self.shared.pool.no_space(),
+            full: self.shared.full.load(Relaxed),
             queued_bytes: queue.staging.total + queue.in_flight_bytes,
             ..self.shared.counters.read()
         }
     }
 
+    /// Bytes of the segment files that hold the log, without those kept for reuse.
+    pub fn disk_bytes(&self) -> u64 {
+        self.shared.view.read().places.file_bytes()
+    }
+
+    /// The first entry of the newest segments that together take at most `bytes` on disk; of the newest
+    /// segment that holds entries in any case. `None` if no entry is on disk.
+    pub fn index_within(&self, bytes: u64) -> Option<u64> {
+        self.shared.view.read().places.index_within(bytes)
+    }
+
     /// Makes everything accepted durable, syncs the witness and ends the threads. Later calls that
-    /// change the log fail; repeated calls do nothing.
+    /// change the log fail; repeated calls do nothing. While the disk is full nothing can be made durable:
+    /// then whoever waits is told [`WalError::Full`].
     pub fn close(&self) -> Result<(), WalError> {
         self.shared.queue.lock().closing = true;
         self.shared.work.notify_one();
+        self.shared.room.notify_one();
         let Some(threads) = self.threads.lock().take() else {
             return Ok(());
         };

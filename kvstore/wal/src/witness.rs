@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::disk::{Disk, DiskFile};
 use crate::record::Checkpoint;
+use crate::segments::{final_failure, is_full};
 use crate::wire::{Reader, put_u64};
 
 const SLOT_BYTES: u64 = 4096;
@@ -152,7 +153,7 @@ impl Witness {
             slots.waiting = Some(known.clone());
             return Ok(false);
         }
-        self.write(&mut slots, known)
+        behind_if_full(self.write(&mut slots, known))
     }
 
     fn write(&self, slots: &mut Slots, known: &Known) -> io::Result<bool> {
@@ -183,14 +184,27 @@ impl Witness {
         slots.dirty = false;
         slots.slot = (slots.slot + 1) % SLOTS;
         if let Some(known) = slots.waiting.take() {
-            self.write(&mut slots, &known)?;
+            behind_if_full(self.write(&mut slots, &known))?;
         }
         Ok(slots.dirty)
     }
 }
 
 fn sync(file: &dyn DiskFile, no_fsync: bool) -> io::Result<()> {
-    if no_fsync { Ok(()) } else { file.sync_data() }
+    if no_fsync {
+        Ok(())
+    } else {
+        file.sync_data().map_err(final_failure)
+    }
+}
+
+/// A record that finds no room (where a file system does not write in place) is left out: an older one
+/// promises less, and the next batch writes a newer one.
+fn behind_if_full(written: io::Result<bool>) -> io::Result<bool> {
+    match written {
+        Err(error) if is_full(&error) => Ok(false),
+        other => other,
+    }
 }
 
 fn encode(known: &Known, generation: u64) -> Vec<u8> {

@@ -1,19 +1,21 @@
 //! The only writer of segments: takes all that queued, writes it once, syncs it once, answers.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use crate::disk::DiskFile;
 use crate::entry::LogId;
 use crate::error::WalError;
-use crate::limits::COPY_PAYLOAD_BYTES_MAX;
+use crate::limits::{COPY_PAYLOAD_BYTES_MAX, FULL_RETRY_MS};
 use crate::places::Place;
 use crate::queue::{Effect, Operation, Staging};
 use crate::record::{
     Checkpoint, Kind, RECORD_HEADER_BYTES, SEGMENT_HEAD_BYTES_MAX, SegmentHead, padding, put,
     record_bytes, salt, seal, staged,
 };
+use crate::segments::is_full;
 use crate::shared::{Shared, answer_all};
 use crate::witness::Known;
 
@@ -41,6 +43,10 @@ pub(crate) struct Writer {
     head: Vec<u8>,
     rider: Vec<u8>,
     staging: Staging,
+    /// Operations of `staging` that are done.
+    done: usize,
+    /// A group that was sealed and then found no room on the disk: written again, byte for byte.
+    held: Option<Group>,
     /// Offsets of the entries of the group being written.
     offsets: Vec<u32>,
 }
@@ -73,6 +79,8 @@ impl Writer {
             head: Vec::with_capacity(SEGMENT_HEAD_BYTES_MAX),
             rider: Vec::with_capacity(RECORD_HEADER_BYTES),
             staging: Staging::default(),
+            done: 0,
+            held: None,
             offsets: Vec::new(),
         }
     }
@@ -82,22 +90,38 @@ impl Writer {
         loop {
             {
                 let mut queue = self.shared.queue.lock();
-                while queue.staging.is_empty() && !queue.closing {
+                while queue.staging.is_empty() && self.staging.is_empty() && !queue.closing {
                     self.shared.work.wait(&mut queue);
                 }
             }
             // Failures (also the keeper's) are answered inside.
             match self.step() {
                 Ok(true) => {}
+                Err(WalError::Full) if self.pause() => {}
                 Ok(false) | Err(_) => return,
             }
         }
     }
 
-    /// Makes everything queued so far durable. False if there was nothing.
+    /// Waits a little for room on the disk. False if the log is being closed: then nobody waits longer.
+    fn pause(&mut self) -> bool {
+        let mut queue = self.shared.queue.lock();
+        if !queue.closing {
+            let pause = Duration::from_millis(FULL_RETRY_MS);
+            self.shared.room.wait_for(&mut queue, pause);
+            return true;
+        }
+        drop(queue);
+        answer_all(&mut self.staging, &WalError::Full);
+        self.shared.fail(WalError::Full);
+        false
+    }
+
+    /// Makes everything queued so far durable. False if there was nothing. When the disk is full
+    /// (`WalError::Full`) nothing has failed: what is left is kept, and the next step goes on with it.
     pub(crate) fn step(&mut self) -> Result<bool, WalError> {
         self.shared.failure()?;
-        {
+        if self.staging.is_empty() {
             let mut queue = self.shared.queue.lock();
             if queue.staging.is_empty() {
                 return Ok(false);
@@ -107,11 +131,17 @@ impl Writer {
             queue.in_flight_since = self.staging.oldest;
         }
         let result = self.write_queued();
+        let full = matches!(result, Err(WalError::Full));
+        self.shared.full.store(full, Relaxed);
+        if full {
+            return Err(WalError::Full);
+        }
         if let Err(error) = &result {
             answer_all(&mut self.staging, error);
             self.shared.fail(error.clone());
         }
         self.staging.clear();
+        self.done = 0;
         result.map(|()| true)
     }
 
@@ -141,16 +171,28 @@ impl Writer {
 
     fn write_queued(&mut self) -> Result<(), WalError> {
         self.committed = self.staging.committed.take().or(self.committed);
-        let count = self.staging.operations.len();
-        let mut from = 0;
-        while from < count {
-            let group = self.fit(from);
-            if group.operations.is_empty() {
-                self.begin_segment(self.staging.operations[from].bytes)?;
-                continue;
+        while self.done < self.staging.operations.len() {
+            let group = match self.held.take() {
+                Some(group) => group,
+                None => {
+                    let group = self.fit(self.done);
+                    if group.operations.is_empty() {
+                        self.begin_segment(self.staging.operations[self.done].bytes)?;
+                        continue;
+                    }
+                    if group.bytes > 0 {
+                        self.seal_group(&group);
+                    }
+                    group
+                }
+            };
+            let written = self.write_group(&group);
+            if matches!(written, Err(WalError::Full)) {
+                self.held = Some(group);
+                return written;
             }
-            from = group.operations.end;
-            self.write_group(&group)?;
+            written?;
+            self.done = group.operations.end;
         }
         Ok(())
     }
@@ -191,7 +233,7 @@ impl Writer {
             .shared
             .pool
             .take(storage, seq, need.max(storage.segment_bytes));
-        let next = next.map_err(|error| WalError::failed("beginning a segment", error))?;
+        let next = next.map_err(|error| failed_or_full("beginning a segment", error))?;
         let head = SegmentHead {
             wal_id: self.wal_id,
             seq,
@@ -219,7 +261,6 @@ impl Writer {
     fn write_group(&mut self, group: &Group) -> Result<(), WalError> {
         let began = !self.head.is_empty();
         if group.bytes > 0 {
-            self.seal_group(group);
             self.commit_group(group)?;
         }
         let retired = self.take_effect(group);
@@ -280,7 +321,8 @@ impl Writer {
         }
     }
 
-    /// One write, one sync.
+    /// One write, one sync. A write that finds no room may have written a part: as long as nothing follows
+    /// it, that is a torn end, and the next attempt writes over it.
     fn commit_group(&mut self, group: &Group) -> Result<(), WalError> {
         let bytes = self.head.len() + group.bytes + self.rider.len();
         let mut gather = Vec::with_capacity(3 + 2 * group.large.len());
@@ -301,7 +343,7 @@ impl Writer {
         debug_assert!(self.current.end + bytes as u64 <= self.current.bytes);
         let written = self.current.file.write_at(&gather, self.current.end);
         drop(gather);
-        written.map_err(|error| WalError::failed("writing the log", error))?;
+        written.map_err(|error| failed_or_full("writing the log", error))?;
         let start = Instant::now();
         let synced = self.shared.storage.sync(&*self.current.file);
         synced.map_err(|error| WalError::failed("syncing the log", error))?;
@@ -356,5 +398,13 @@ impl Writer {
             batch: self.batch - 1,
             state: self.state.clone(),
         }
+    }
+}
+
+fn failed_or_full(op: &'static str, error: io::Error) -> WalError {
+    if is_full(&error) {
+        WalError::Full
+    } else {
+        WalError::failed(op, error)
     }
 }

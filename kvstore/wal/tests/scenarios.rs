@@ -450,51 +450,6 @@ fn recycled_segments_never_bring_back_old_records() {
 }
 
 #[test]
-fn a_full_disk_is_announced_before_the_segment_is_full() {
-    let disk = MemDisk::new(15);
-    let mut run = open(&disk).unwrap();
-    run.settle();
-    // Two segments and the witness are there.
-    disk.set_capacity(Some(2 * 2048 + 8192 + 600));
-    let mut announced_at = None;
-    let mut appended = 0;
-    while run.failures() == 0 {
-        run.append(1, 100);
-        let _ = run.driver.step();
-        let _ = run.driver.keep();
-        appended += 1;
-        if run.wal.stats().no_space {
-            announced_at.get_or_insert(appended);
-        }
-        assert!(appended < 100);
-    }
-    assert!(
-        announced_at.unwrap() + 2 < appended,
-        "announced at {announced_at:?} of {appended}"
-    );
-    assert_eq!(run.acknowledged() + 1, appended);
-}
-
-#[test]
-fn space_that_comes_back_is_used() {
-    let disk = MemDisk::new(16);
-    let mut run = open(&disk).unwrap();
-    run.settle();
-    disk.set_capacity(Some(2 * 2048 + 8192 + 600));
-    while !run.wal.stats().no_space {
-        run.append(1, 100);
-        run.settle();
-    }
-    disk.set_capacity(None);
-    for _ in 0..30 {
-        run.append(1, 100);
-        run.settle();
-    }
-    assert!(!run.wal.stats().no_space);
-    assert_eq!(run.failures(), 0);
-}
-
-#[test]
 fn the_newest_committed_id_rides_along() {
     let disk = MemDisk::new(17);
     let mut run = open(&disk).unwrap();

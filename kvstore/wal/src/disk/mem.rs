@@ -464,6 +464,11 @@ impl Disk for MemDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut entered = self.enter(OpKind::Rename, None)?;
+        // Refused before it begins; any other failure may come after it happened.
+        let refused = |error: &mut io::Error| error.kind() == io::ErrorKind::StorageFull;
+        if let Some(error) = entered.failing.take_if(refused) {
+            return Err(error);
+        }
         let inode = *entered.state.names.get(from).ok_or_else(not_found)?;
         let change = NameChange::Move {
             from: from.to_owned(),
