@@ -39,3 +39,5 @@ pub const ZERO_CHUNK_BYTES: usize = 1 << 20;
 const _: () = assert!(ENTRY_PAYLOAD_BYTES_MAX < APPEND_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_MAX <= QUEUE_BYTES_MAX);
 const _: () = assert!(SEGMENT_BYTES_MAX + (APPEND_BYTES_MAX as u64) < u32::MAX as u64);
+/// The running log is read back for verification in pieces of this size (a larger record at once).
+pub const VERIFY_PIECE_BYTES: usize = 1 << 20;

@@ -165,6 +165,23 @@ impl Places {
         })
     }
 
+    /// Sequence numbers of all segments, oldest first.
+    pub(crate) fn segments(&self) -> Vec<u64> {
+        self.list.iter().map(|place| place.seq).collect()
+    }
+
+    /// All durable records of a segment as one span, without the entries' offsets.
+    pub(crate) fn whole(&self, seq: u64) -> Option<Span> {
+        let place = self.list.iter().find(|place| place.seq == seq)?;
+        Some(Span {
+            seq: place.seq,
+            salt: place.salt,
+            file: place.file.clone(),
+            offsets: Vec::new(),
+            end: place.end,
+        })
+    }
+
     fn find(&self, index: u64) -> Option<&Place> {
         self.list.iter().rev().find(|place| {
             let offset = index.checked_sub(place.first);

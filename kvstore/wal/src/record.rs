@@ -162,6 +162,11 @@ pub(crate) fn parse(bytes: &[u8], salt: u32) -> Parsed<'_> {
     }
 }
 
+/// Bytes the record takes that begins with the header in `bytes`, if it is one.
+pub(crate) fn announced_bytes(bytes: &[u8], salt: u32) -> Option<usize> {
+    genuine_head(bytes, salt).map(|(head, _)| record_bytes(head.len))
+}
+
 fn genuine_head(bytes: &[u8], salt: u32) -> Option<(FrameHead, Kind)> {
     let head = bytes.first_chunk::<RECORD_HEADER_BYTES>()?;
     if head[4..6] != MAGIC {

@@ -9,7 +9,7 @@ use crate::recover::{Opened, Recovery};
 use crate::segments::zero;
 use crate::verdict::{Recovered, Verdict};
 use crate::view::View;
-use crate::witness::{Known, Witness};
+use crate::witness::{Found, Known, Witness};
 use crate::writer::Current;
 
 impl Recovery<'_> {
@@ -58,7 +58,17 @@ impl Recovery<'_> {
         let disk = &*self.storage.disk;
         let witness = Witness::start(disk, witness_path, &self.found, &known, no_fsync)?;
         let witness_missing = was_there && batch > 1 && self.known().is_none();
-        let recovered = recovered(&view, &state, self.dropped_bytes, witness_missing);
+        let recovered = Recovered {
+            witness_missing,
+            witness_torn: matches!(
+                self.found,
+                Found::Known {
+                    other_torn: true,
+                    ..
+                }
+            ),
+            ..recovered(&view, &state, self.dropped_bytes)
+        };
         Ok(Opened {
             wal_id,
             view,
@@ -192,7 +202,7 @@ impl Recovery<'_> {
     }
 }
 
-fn recovered(view: &View, state: &Checkpoint, dropped: u64, witness_missing: bool) -> Recovered {
+fn recovered(view: &View, state: &Checkpoint, dropped: u64) -> Recovered {
     let verdict = match state.damage {
         Some(damage) => Verdict::Damaged(damage),
         None if dropped > 0 => Verdict::TornTail {
@@ -207,6 +217,7 @@ fn recovered(view: &View, state: &Checkpoint, dropped: u64, witness_missing: boo
         first: view.first(),
         last: if view.is_empty() { None } else { view.last() },
         verdict,
-        witness_missing,
+        witness_missing: false,
+        witness_torn: false,
     }
 }

@@ -1,5 +1,6 @@
 //! What callers, the writer and the keeper share.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) storage: Storage,
     pub(crate) pool: Pool,
     pub(crate) witness: Witness,
+    pub(crate) witness_path: PathBuf,
     pub(crate) counters: Counters,
     pub(crate) failed: OnceLock<WalError>,
     pub(crate) on_fatal: OnFatal,

@@ -17,6 +17,9 @@ pub struct Recovered {
     /// The log existed but its witness did not (or was unreadable): damage to the last batch could
     /// not have been told from a torn write.
     pub witness_missing: bool,
+    /// One of the witness' two records was unreadable. A crash may do that, and the other one has told
+    /// what had to be told; it is written again at open.
+    pub witness_torn: bool,
 }
 
 /// How trustworthy the recovered log is.

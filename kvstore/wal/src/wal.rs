@@ -175,6 +175,7 @@ impl Wal {
             storage,
             pool: Pool::new(opened.free, opened.next, opened.current.seq),
             witness: opened.witness,
+            witness_path: witness,
             counters: Counters::default(),
             failed: std::sync::OnceLock::new(),
             on_fatal,

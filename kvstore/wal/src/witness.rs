@@ -57,6 +57,8 @@ pub(crate) enum Found {
         known: Known,
         generation: u64,
         slot: u64,
+        /// The other slot holds something that is no record: torn by a crash, or damaged.
+        other_torn: bool,
     },
 }
 
@@ -67,10 +69,12 @@ pub(crate) fn look(disk: &dyn Disk, path: &Path) -> io::Result<Found> {
         file => file?,
     };
     let mut best = Found::Unreadable;
+    let mut torn = false;
     for slot in 0..SLOTS {
         let mut bytes = vec![0; RECORD_BYTES_MAX];
         let len = file.read_at(&mut bytes, slot * SLOT_BYTES)?;
         let Some((generation, known)) = decode(&bytes[..len]) else {
+            torn |= len < bytes.len() || bytes.iter().any(|byte| *byte != 0);
             continue;
         };
         if !matches!(&best, Found::Known { generation: other, .. } if *other >= generation) {
@@ -78,8 +82,12 @@ pub(crate) fn look(disk: &dyn Disk, path: &Path) -> io::Result<Found> {
                 known,
                 generation,
                 slot,
+                other_torn: false,
             };
         }
+    }
+    if let Found::Known { other_torn, .. } = &mut best {
+        *other_torn = torn;
     }
     Ok(best)
 }
