@@ -54,7 +54,7 @@ pub(crate) enum Found {
     /// The file exists and neither slot is readable.
     Unreadable,
     Known {
-        known: Known,
+        known: Box<Known>,
         generation: u64,
         slot: u64,
         /// The other slot holds something that is no record: torn by a crash, or damaged.
@@ -79,7 +79,7 @@ pub(crate) fn look(disk: &dyn Disk, path: &Path) -> io::Result<Found> {
         };
         if !matches!(&best, Found::Known { generation: other, .. } if *other >= generation) {
             best = Found::Known {
-                known,
+                known: Box::new(known),
                 generation,
                 slot,
                 other_torn: false,
