@@ -1,5 +1,7 @@
 //! Partitions and loss act on packets, one direction at a time, and are undone.
 
+#![allow(clippy::unwrap_used, reason = "what tests share fails like the tests")]
+
 mod support;
 
 use mainstay_faults::net::{Loss, Rules};
