@@ -117,7 +117,7 @@ fn block_daemon() -> std::result::Result<(), String> {
         .map_err(|error| format!("cannot open /dev/fuse: {error}"))?;
     let help = command::run("qemu-storage-daemon", ["--help"])
         .map_err(|error| format!("{error}; try scripts/setup faults"))?;
-    if help.contains("type=fuse") {
+    if help.contains("fuse") {
         return Ok(());
     }
     Err("this qemu-storage-daemon was built without FUSE exports".into())

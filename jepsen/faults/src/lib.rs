@@ -12,6 +12,7 @@
 //! What a machine must offer for which fault is named by [`Need`].
 
 pub mod capability;
+pub mod disk;
 pub mod fabric;
 pub mod limits;
 pub mod net;
@@ -21,13 +22,13 @@ pub mod proxy;
 pub mod run;
 
 mod command;
-mod disk;
 mod error;
 mod procfs;
 mod proof;
 mod spawn;
 
 pub use capability::Need;
+pub use disk::Disk;
 pub use error::{Error, Result};
 pub use fabric::Fabric;
 pub use net::Network;
