@@ -8,6 +8,7 @@ use openraft::Snapshot;
 use openraft::errors::RaftError;
 
 use crate::codec::{Put, Reader, put_vote};
+use crate::env::Env;
 use crate::error::Error;
 use crate::node::Inner;
 use crate::peer::{
@@ -17,7 +18,7 @@ use crate::peer::{
 use crate::state_dir::SnapshotDir;
 use crate::types::{AppendResponse, SnapshotMeta, TypeConfig, Vote};
 
-impl Inner {
+impl<E: Env> Inner<E> {
     /// Takes a leader's entries; returns when they are durable.
     pub(crate) async fn append(&self, body: Bytes) -> Result<Bytes, Error> {
         let request = decode_append(body)?;

@@ -1,8 +1,7 @@
 //! Commands turned into one engine batch.
 
 use bytes::BytesMut;
-use mainstay_engine::Cf;
-use mainstay_engine_rocks::RocksEngine;
+use mainstay_engine::{Cf, Engine};
 use mainstay_lease::{Checkpoint, LeaseError, Lessor, Record};
 use mainstay_mvcc::{Apply, LeaseLookup, MvccError};
 
@@ -25,8 +24,8 @@ impl LeaseLookup for Leases<'_> {
 }
 
 /// One engine batch in the making.
-pub(crate) struct Batch<'a> {
-    pub(crate) apply: Apply<'a, RocksEngine>,
+pub(crate) struct Batch<'a, T: Engine> {
+    pub(crate) apply: Apply<'a, T>,
     pub(crate) lessor: &'a mut Lessor,
     pub(crate) members: &'a mut Members,
     pub(crate) members_changed: bool,
@@ -37,7 +36,7 @@ pub(crate) struct Batch<'a> {
     pub(crate) metrics: &'a Metrics,
 }
 
-impl Batch<'_> {
+impl<T: Engine> Batch<'_, T> {
     pub(crate) fn command(&mut self, origin: Origin, command: Decoded) -> Result<(), MvccError> {
         let outcome = match self.execute(command) {
             Err(e) if e.is_fatal() => return Err(e),

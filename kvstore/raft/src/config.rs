@@ -1,12 +1,7 @@
 //! What a member is started with.
 
-use std::fmt;
-use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
-
-use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 
 /// Configuration of one member. The server builds it from flags.
 #[derive(Debug)]
@@ -30,9 +25,6 @@ pub struct NodeConfig {
     pub quota_bytes: i64,
     pub snapshot_count: u64,
     pub max_learners: usize,
-    /// Bound by the caller, so that a busy port is reported before anything starts.
-    pub peer_listeners: Vec<TcpListener>,
-    pub peer_tls: Option<PeerTls>,
     /// One watch shard per serving thread.
     pub watch_shards: usize,
     /// Never waits for the disk: loses acknowledged writes on power loss.
@@ -45,22 +37,6 @@ pub struct InitialMember {
     pub id: u64,
     pub name: String,
     pub peer_urls: Vec<String>,
-}
-
-/// Gives the TLS configuration for the next handshake, re-reading certificate files that changed.
-pub type TlsSource<T> = Arc<dyn Fn() -> Arc<T> + Send + Sync>;
-
-/// TLS between peers.
-#[derive(Clone)]
-pub struct PeerTls {
-    pub server: TlsSource<ServerConfig>,
-    pub client: TlsSource<ClientConfig>,
-}
-
-impl fmt::Debug for PeerTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PeerTls")
-    }
 }
 
 impl NodeConfig {

@@ -3,15 +3,16 @@
 //! cannot vote under its old name.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use mainstay_wal::Disk;
 use parking_lot::Mutex;
 
 use crate::codec::Reader;
-use crate::state_dir::sync_dir;
+use crate::files;
 
 const MAGIC: u32 = 0x4d53_4944;
 
@@ -29,8 +30,8 @@ fn path(data_dir: &Path) -> PathBuf {
 }
 
 /// The identity in a data directory; `None` when it holds no member yet.
-pub fn load(data_dir: &Path) -> io::Result<Option<Identity>> {
-    let Some(body) = read_checked(&path(data_dir))? else {
+pub fn load(disk: &dyn Disk, data_dir: &Path) -> io::Result<Option<Identity>> {
+    let Some(body) = read_checked(disk, &path(data_dir))? else {
         return Ok(None);
     };
     let mut r = Reader::new(body, "identity file");
@@ -46,26 +47,34 @@ pub fn load(data_dir: &Path) -> io::Result<Option<Identity>> {
     read().map(Some).map_err(io::Error::other)
 }
 
-pub(crate) fn store(data_dir: &Path, id: &Identity) -> io::Result<()> {
+pub(crate) fn store(disk: &dyn Disk, data_dir: &Path, id: &Identity) -> io::Result<()> {
     let mut out = BytesMut::new();
     out.put_u64_le(id.member_id);
     out.put_u64_le(id.cluster_id);
     out.put_u64_le(id.incarnation);
-    write_checked(&path(data_dir), &out)
+    write_checked(disk, &path(data_dir), &out)
 }
 
 /// The incarnations of the peers this member has met, kept across restarts.
-#[derive(Debug)]
 pub(crate) struct KnownPeers {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     known: Mutex<BTreeMap<u64, u64>>,
 }
 
+impl std::fmt::Debug for KnownPeers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KnownPeers")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
 impl KnownPeers {
-    pub(crate) fn open(data_dir: &Path) -> io::Result<Self> {
+    pub(crate) fn open(disk: Arc<dyn Disk>, data_dir: &Path) -> io::Result<Self> {
         let path = data_dir.join("member").join("peers");
         let mut known = BTreeMap::new();
-        if let Some(body) = read_checked(&path)? {
+        if let Some(body) = read_checked(&*disk, &path)? {
             let mut r = Reader::new(body, "peers file");
             let n = r.count(16).map_err(io::Error::other)?;
             for _ in 0..n {
@@ -74,6 +83,7 @@ impl KnownPeers {
             }
         }
         Ok(Self {
+            disk,
             path,
             known: Mutex::new(known),
         })
@@ -92,32 +102,24 @@ impl KnownPeers {
             out.put_u64_le(*id);
             out.put_u64_le(*incarnation);
         }
-        write_checked(&self.path, &out)?;
+        write_checked(&*self.disk, &self.path, &out)?;
         Ok(true)
     }
 }
 
 /// Writes `magic, crc, body` through a temporary file.
-fn write_checked(path: &Path, body: &[u8]) -> io::Result<()> {
-    let dir = path
-        .parent()
-        .ok_or_else(|| io::Error::other("no parent folder"))?;
-    fs::create_dir_all(dir)?;
-    let tmp = path.with_extension("tmp");
-    let mut file = File::create(&tmp)?;
-    file.write_all(&MAGIC.to_le_bytes())?;
-    file.write_all(&crc32fast::hash(body).to_le_bytes())?;
-    file.write_all(body)?;
-    file.sync_all()?;
-    fs::rename(&tmp, path)?;
-    sync_dir(dir)
+fn write_checked(disk: &dyn Disk, path: &Path, body: &[u8]) -> io::Result<()> {
+    let crc = crc32fast::hash(body);
+    files::replace(
+        disk,
+        path,
+        &[&MAGIC.to_le_bytes(), &crc.to_le_bytes(), body],
+    )
 }
 
-fn read_checked(path: &Path) -> io::Result<Option<Bytes>> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => Bytes::from(bytes),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e),
+fn read_checked(disk: &dyn Disk, path: &Path) -> io::Result<Option<Bytes>> {
+    let Some(bytes) = files::read(disk, path)? else {
+        return Ok(None);
     };
     let damaged = || io::Error::other(format!("{} is damaged", path.display()));
     let mut r = Reader::new(bytes, "file");
@@ -135,32 +137,35 @@ fn read_checked(path: &Path) -> io::Result<Option<Bytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mainstay_wal::MemDisk;
+    use mainstay_wal::disk::Crash;
 
     #[test]
     fn identity_survives_and_damage_is_told() {
-        let tmp = tempfile::tempdir().expect("tempdir");
-        assert_eq!(load(tmp.path()).expect("empty"), None);
+        let (disk, data) = (MemDisk::new(1), Path::new("data"));
+        assert_eq!(load(&disk, data).expect("empty"), None);
         let id = Identity {
             member_id: 1,
             cluster_id: 2,
             incarnation: 3,
         };
-        store(tmp.path(), &id).expect("store");
-        assert_eq!(load(tmp.path()).expect("load"), Some(id));
-        let file = path(tmp.path());
-        let mut bytes = fs::read(&file).expect("read");
-        *bytes.last_mut().expect("not empty") ^= 1;
-        fs::write(&file, bytes).expect("write");
-        assert!(load(tmp.path()).is_err());
+        store(&disk, data, &id).expect("store");
+        disk.crash(Crash::PowerNothingKept);
+        assert_eq!(load(&disk, data).expect("load"), Some(id));
+        disk.damage(&path(data), |bytes| {
+            *bytes.last_mut().expect("not empty") ^= 1;
+        });
+        assert!(load(&disk, data).is_err());
     }
 
     #[test]
     fn a_peer_with_another_incarnation_is_refused_even_after_a_restart() {
-        let tmp = tempfile::tempdir().expect("tempdir");
-        let peers = KnownPeers::open(tmp.path()).expect("open");
+        let (disk, data) = (Arc::new(MemDisk::new(1)), Path::new("data"));
+        let peers = KnownPeers::open(disk.clone(), data).expect("open");
         assert!(peers.admit(7, 1).expect("admit"));
         assert!(!peers.admit(7, 2).expect("admit"));
-        let peers = KnownPeers::open(tmp.path()).expect("reopen");
+        disk.crash(Crash::PowerNothingKept);
+        let peers = KnownPeers::open(disk, data).expect("reopen");
         assert!(peers.admit(7, 1).expect("admit"));
         assert!(!peers.admit(7, 2).expect("admit"));
     }

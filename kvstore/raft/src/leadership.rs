@@ -8,6 +8,7 @@ use openraft::async_runtime::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::env::Env;
 use crate::error::StopReason;
 use crate::limits::{DISK_STALL_HANDOVER, SNAPSHOT_LOG_BYTES};
 use crate::metrics::count;
@@ -18,7 +19,7 @@ const SILENCE_TICK: Duration = Duration::from_millis(100);
 /// How often disk and log are looked at.
 const DISK_TICK: Duration = Duration::from_millis(250);
 
-impl Inner {
+impl<E: Env> Inner<E> {
     /// Raft keeps naming a leader that has died until another is elected. A leader that is not heard
     /// for two election timeouts, or that hears no quorum for so long, is none.
     fn leader_now(&self) -> LeaderInfo {
@@ -49,6 +50,7 @@ impl Inner {
         let mut last_leader = None;
         loop {
             tokio::select! {
+                biased;
                 changed = metrics.changed() => {
                     if changed.is_err() {
                         return;

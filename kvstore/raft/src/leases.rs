@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use crate::codec::Reader;
 use crate::command::Command;
+use crate::env::Env;
 use crate::error::Error;
 use crate::limits::{LEASE_CHECKPOINT_BATCH, LEASE_EXPIRE_BATCH, LEASE_TICK};
 use crate::metrics::count;
@@ -18,7 +19,7 @@ use crate::types::LeaderId;
 /// Revocations proposed at once (etcd's limit).
 const REVOKES_IN_FLIGHT: usize = 16;
 
-impl Node {
+impl<E: Env> Node<E> {
     /// Renews a lease on any member; the TTL it has again in seconds, 0 for an unknown lease.
     pub async fn lease_keep_alive(&self, id: i64) -> Result<i64, Error> {
         let deadline = Instant::now() + self.inner.request_timeout;
@@ -101,7 +102,7 @@ fn decode_info(body: Bytes) -> Result<LeaseInfo, Error> {
     })
 }
 
-impl Inner {
+impl<E: Env> Inner<E> {
     /// Sends a request that may safely be sent again to the leader.
     pub(crate) async fn ask_leader(
         &self,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use mainstay_proto::etcdserverpb::Member;
 use openraft::ChangeMembers;
@@ -10,6 +10,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::env::Env;
 use crate::error::Error;
 use crate::ident;
 use crate::limits::{MEMBERS_MAX, PROMOTE_LAG_ENTRIES_MAX};
@@ -22,7 +23,7 @@ const PROMOTE_TICK: Duration = Duration::from_millis(200);
 
 type Change = ChangeMembers<u64, PeerNode>;
 
-impl Node {
+impl<E: Env> Node<E> {
     /// Adds a member; any member. Returns it and all members.
     ///
     /// A voter gets its vote once it runs and has caught up, so adding one never stops the cluster.
@@ -34,10 +35,7 @@ impl Node {
         if peer_urls.is_empty() || !peer_urls.iter().all(|url| is_peer_url(url)) {
             return Err(Error::BadPeerUrls);
         }
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_secs());
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let now = self.inner.env.unix_seconds();
         let id = ident::member_id(&peer_urls, &self.inner.cluster_token, Some(now));
         self.change(MemberChange::Add {
             id,
@@ -114,7 +112,7 @@ impl Node {
     }
 }
 
-impl Inner {
+impl<E: Env> Inner<E> {
     /// Leadership goes to `target` within an election timeout or two, or stays.
     pub(crate) async fn transfer_leader(&self, target: u64) -> Result<(), Error> {
         // Exact lease times first; without them the successor is within the checkpoints' granularity.

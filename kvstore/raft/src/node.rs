@@ -1,18 +1,17 @@
 //! A member of the cluster, as the server uses it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mainstay_engine::Engine;
 use mainstay_proto::etcdserverpb::{AlarmMember, Member};
 use mainstay_wal::Wal;
 use mainstay_watch::Hub;
-use parking_lot::Mutex;
-use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::env::Env;
 use crate::error::{Error, StopReason};
 use crate::metrics::Metrics;
 use crate::peer::{Greeter, Links};
@@ -21,7 +20,7 @@ use crate::state_dir::StateDir;
 use crate::state_machine::{Reader, Shared, StateMachine};
 use crate::types::TypeConfig;
 
-pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
+pub(crate) type Raft<E> = openraft::Raft<TypeConfig, StateMachine<E>>;
 
 /// Who leads, as this member sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,12 +62,13 @@ pub struct LeaseInfo {
 
 /// Handle of a member. Clones share it; [`Node::shutdown`] ends it.
 #[derive(Clone, Debug)]
-pub struct Node {
-    pub(crate) inner: Arc<Inner>,
+pub struct Node<E: Env> {
+    pub(crate) inner: Arc<Inner<E>>,
 }
 
 /// What all parts of a running member share.
-pub(crate) struct Inner {
+pub(crate) struct Inner<E: Env> {
+    pub(crate) env: E,
     pub(crate) name: String,
     pub(crate) advertise_client_urls: Vec<String>,
     pub(crate) cluster_token: String,
@@ -77,10 +77,10 @@ pub(crate) struct Inner {
     pub(crate) request_timeout: Duration,
     pub(crate) election_ms: u64,
     pub(crate) max_command_bytes: usize,
-    pub(crate) raft: Raft,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) greeter: Arc<Greeter>,
-    pub(crate) links: Arc<Links>,
+    pub(crate) raft: Raft<E>,
+    pub(crate) shared: Arc<Shared<E>>,
+    pub(crate) greeter: Arc<Greeter<E>>,
+    pub(crate) links: Arc<Links<E>>,
     pub(crate) dir: Arc<StateDir>,
     pub(crate) wal: Arc<Wal>,
     pub(crate) reads: ReadRounds,
@@ -94,10 +94,11 @@ pub(crate) struct Inner {
     /// Whether the cluster knows this member's name and client URLs.
     pub(crate) published: watch::Sender<bool>,
     pub(crate) stop: watch::Sender<Option<StopReason>>,
-    pub(crate) runtime: Mutex<Option<Runtime>>,
+    /// Whether [`Node::shutdown`] was called.
+    pub(crate) closed: AtomicBool,
 }
 
-impl std::fmt::Debug for Inner {
+impl<E: Env> std::fmt::Debug for Inner<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inner")
             .field("name", &self.name)
@@ -105,16 +106,16 @@ impl std::fmt::Debug for Inner {
     }
 }
 
-impl Inner {
+impl<E: Env> Inner<E> {
     pub(crate) fn member_id(&self) -> u64 {
         self.shared.member_id
     }
 
-    pub(crate) fn greeter(&self) -> &Greeter {
+    pub(crate) fn greeter(&self) -> &Greeter<E> {
         &self.greeter
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Shared<E> {
         &self.shared
     }
 
@@ -150,11 +151,11 @@ impl Inner {
     }
 }
 
-impl Node {
+impl<E: Env> Node<E> {
     /// Reads of the current database; take a new one per request, a snapshot may replace it.
     #[must_use]
-    pub fn reader(&self) -> Reader {
-        Reader::clone(&self.inner.shared.reader.load())
+    pub fn reader(&self) -> Reader<E::Engine> {
+        Reader::<E::Engine>::clone(&self.inner.shared.reader.load())
     }
 
     /// Where watchers are fed from.
@@ -253,11 +254,7 @@ impl Node {
 
     /// Waits until everything this member had applied up to now is dropped below `revision`.
     pub async fn wait_reclaimed(&self, revision: i64) -> Result<(), Error> {
-        let shared = Arc::clone(&self.inner.shared);
-        tokio::task::spawn_blocking(move || shared.reclaimer.wait(revision))
-            .await
-            .map_err(|e| Error::Fatal(e.to_string()))?
-            .map_err(|e| Error::Fatal(e.to_string()))
+        self.inner.shared.reclaimer.wait(revision).await
     }
 
     /// Resolves when the cluster knows this member's name and client URLs; needs a quorum.

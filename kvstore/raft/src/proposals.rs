@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::command::{Applied, Command, Origin};
+use crate::env::Env;
 use crate::error::Error;
 use crate::metrics::count;
 use crate::node::{Inner, Node};
@@ -44,7 +45,7 @@ fn settled(result: &WriteResult) -> Option<Settled> {
     }
 }
 
-impl Node {
+impl<E: Env> Node<E> {
     /// Replicates and applies a command; any member.
     ///
     /// Errors that say "timed out" leave the outcome unknown.
@@ -69,7 +70,7 @@ impl Node {
     }
 }
 
-impl Inner {
+impl<E: Env> Inner<E> {
     pub(crate) async fn propose(&self, command: &Command) -> Result<Applied, Error> {
         let deadline = Instant::now() + self.request_timeout;
         loop {

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::codec::Reader;
+use crate::env::Env;
 use crate::error::Error;
 use crate::limits::PENDING_PROPOSALS_MAX;
 use crate::metrics::count;
@@ -29,14 +30,14 @@ pub(crate) struct ReadRounds {
     arrived: Notify,
 }
 
-impl Node {
+impl<E: Env> Node<E> {
     /// Returns when a local read sees everything acknowledged before this call; any member.
     pub async fn read_index(&self) -> Result<(), Error> {
         self.inner.read_index().await
     }
 }
 
-impl Inner {
+impl<E: Env> Inner<E> {
     pub(crate) async fn read_index(&self) -> Result<(), Error> {
         let (tx, rx) = oneshot::channel();
         {

@@ -1,99 +1,102 @@
-//! Drops compacted history in the background, one thread per member.
+//! Drops compacted history in the background.
 
 use std::sync::{Arc, Weak};
-use std::thread;
 
-use mainstay_engine::{Engine, EngineError};
-use mainstay_engine_rocks::RocksEngine;
-use parking_lot::{Condvar, Mutex};
+use mainstay_engine::Engine;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
-#[derive(Debug, Default)]
-struct State {
-    wanted: i64,
+use crate::env::Env;
+use crate::error::Error;
+
+/// How far reclaiming has come.
+#[derive(Clone, Debug, Default)]
+struct Progress {
     done: i64,
-    failed: Option<EngineError>,
-    engine: Option<Weak<RocksEngine>>,
-    stop: bool,
+    failed: Option<String>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-/// Handle of the reclaiming thread; it ends when the handle is dropped.
+/// Takes requests; the work is done by the task [`Reclaimer::run`].
 #[derive(Debug)]
-pub(crate) struct Reclaimer {
-    inner: Arc<Inner>,
+pub(crate) struct Reclaimer<E: Env> {
+    wanted: watch::Sender<i64>,
+    progress: watch::Sender<Progress>,
+    engine: Mutex<Latest<E::Engine>>,
 }
 
-impl Reclaimer {
-    pub(crate) fn start(engine: &Arc<RocksEngine>) -> std::io::Result<Self> {
-        let inner = Arc::new(Inner::default());
-        inner.state.lock().engine = Some(Arc::downgrade(engine));
-        let worker = Arc::clone(&inner);
-        thread::Builder::new()
-            .name("reclaim".into())
-            .spawn(move || worker.run())?;
-        Ok(Self { inner })
+/// The database in use; its owner may close it at any time.
+struct Latest<T>(Weak<T>);
+
+impl<T> std::fmt::Debug for Latest<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Latest")
+    }
+}
+
+impl<E: Env> Reclaimer<E> {
+    pub(crate) fn new(engine: &Arc<E::Engine>) -> Self {
+        Self {
+            wanted: watch::channel(0).0,
+            progress: watch::channel(Progress::default()).0,
+            engine: Mutex::new(Latest(Arc::downgrade(engine))),
+        }
     }
 
     /// History superseded at or before `revision` may go; only the newest request counts.
     pub(crate) fn request(&self, revision: i64) {
-        let mut state = self.inner.state.lock();
-        state.wanted = state.wanted.max(revision);
-        self.inner.changed.notify_all();
+        self.wanted.send_if_modified(|wanted| {
+            let newer = revision > *wanted;
+            *wanted = revision.max(*wanted);
+            newer
+        });
     }
 
-    /// A snapshot replaced the database.
-    pub(crate) fn switch(&self, engine: &Arc<RocksEngine>) {
-        let mut state = self.inner.state.lock();
-        state.engine = Some(Arc::downgrade(engine));
-        state.done = state.wanted;
+    /// A snapshot replaced the database, which then has nothing left to drop.
+    pub(crate) fn switch(&self, engine: &Arc<E::Engine>) {
+        self.engine.lock().0 = Arc::downgrade(engine);
+        let wanted = *self.wanted.borrow();
+        self.finish(wanted, None);
     }
 
-    /// Blocks until history up to `revision` is gone from this member.
-    pub(crate) fn wait(&self, revision: i64) -> Result<(), EngineError> {
-        let mut state = self.inner.state.lock();
-        while state.done < revision && !state.stop {
-            if let Some(e) = &state.failed {
-                return Err(e.clone());
-            }
-            self.inner.changed.wait(&mut state);
+    /// Returns when history up to `revision` is gone from this member.
+    pub(crate) async fn wait(&self, revision: i64) -> Result<(), Error> {
+        let mut progress = self.progress.subscribe();
+        let end = progress.wait_for(|p| p.done >= revision || p.failed.is_some());
+        match end.await {
+            Ok(p) if p.done >= revision => Ok(()),
+            Ok(p) => Err(Error::Fatal(p.failed.clone().unwrap_or_default())),
+            Err(_) => Err(Error::Stopped),
         }
-        Ok(())
     }
-}
 
-impl Drop for Reclaimer {
-    fn drop(&mut self) {
-        self.inner.state.lock().stop = true;
-        self.inner.changed.notify_all();
+    fn finish(&self, revision: i64, failed: Option<String>) {
+        self.progress.send_modify(|p| {
+            p.done = p.done.max(revision);
+            p.failed = p.failed.take().or(failed);
+        });
     }
-}
 
-impl Inner {
-    fn run(&self) {
-        let mut state = self.state.lock();
+    /// Reclaims what is requested, one request after the other.
+    pub(crate) async fn run(&self, env: &E) {
+        let mut requests = self.wanted.subscribe();
         loop {
-            while state.done >= state.wanted && !state.stop {
-                self.changed.wait(&mut state);
-            }
-            if state.stop {
+            let done = self.progress.borrow().done;
+            let Ok(wanted) = requests.wait_for(|wanted| *wanted > done).await.map(|w| *w) else {
                 return;
-            }
-            let wanted = state.wanted;
-            let engine = state.engine.as_ref().and_then(Weak::upgrade);
-            drop(state);
-            let result = engine.map_or(Ok(()), |engine| engine.reclaim(wanted));
-            state = self.state.lock();
-            state.done = state.done.max(wanted);
-            if let Err(e) = result {
+            };
+            let engine = self.engine.lock().0.upgrade();
+            let result = env
+                .blocking(move || engine.map_or(Ok(()), |engine| engine.reclaim(wanted)))
+                .await;
+            let failed = match result {
+                Ok(Ok(())) => None,
+                Ok(Err(e)) => Some(e.to_string()),
+                Err(e) => Some(e.to_string()),
+            };
+            if let Some(e) = &failed {
                 tracing::error!("dropping compacted history failed: {e}");
-                state.failed = Some(e);
             }
-            self.changed.notify_all();
+            self.finish(wanted, failed);
         }
     }
 }

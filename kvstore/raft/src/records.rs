@@ -2,11 +2,9 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 
-use mainstay_engine::{Cf, Direction, Read};
-use mainstay_engine_rocks::{RocksEngine, RocksOptions};
+use mainstay_engine::{Cf, Direction, Engine, Read};
 use mainstay_lease::{Lessor, Record};
 use mainstay_mvcc::Mvcc;
 
@@ -21,15 +19,15 @@ pub(crate) const META_REMOVED: &[u8] = b"raft.removed.";
 const LEASE_RECORD: u8 = b'l';
 
 /// What a database says of itself when it is opened.
-pub(crate) struct Opened {
-    pub(crate) engine: Arc<RocksEngine>,
-    pub(crate) mvcc: Mvcc<RocksEngine>,
+pub(crate) struct Opened<T> {
+    pub(crate) engine: Arc<T>,
+    pub(crate) mvcc: Mvcc<T>,
     pub(crate) lessor: Lessor,
     pub(crate) members: Members,
     pub(crate) applied: Option<LogId>,
 }
 
-impl std::fmt::Debug for Opened {
+impl<T> std::fmt::Debug for Opened<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Opened")
             .field("applied", &self.applied)
@@ -37,9 +35,9 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-impl Opened {
-    pub(crate) fn open(path: &Path, options: &RocksOptions, min_ttl: i64) -> io::Result<Self> {
-        let engine = Arc::new(RocksEngine::open(path, options).map_err(io::Error::other)?);
+impl<T: Engine> Opened<T> {
+    pub(crate) fn new(engine: T, min_ttl: i64) -> io::Result<Self> {
+        let engine = Arc::new(engine);
         let mvcc = Mvcc::open(Arc::clone(&engine)).map_err(io::Error::other)?;
         let (applied, members) = read_meta(&*engine)?;
         let mut lessor = Lessor::new(min_ttl);

@@ -1,25 +1,23 @@
 //! Bringing a member up and down.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use mainstay_engine::Engine;
-use mainstay_engine_rocks::RocksOptions;
-use mainstay_wal::{OsDisk, Verdict, Wal};
+use mainstay_wal::{Verdict, Wal};
 use mainstay_watch::{Hub, HubOptions, ShardSeed};
 use openraft::{Config, SnapshotPolicy};
 use parking_lot::Mutex;
-use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::command::Command;
 use crate::config::NodeConfig;
+use crate::env::Env;
 use crate::error::{StartError, StopReason};
 use crate::identity::{self, Identity, KnownPeers};
 use crate::limits::{
@@ -30,7 +28,6 @@ use crate::members::Attributes;
 use crate::metrics::Metrics;
 use crate::node::{Inner, LeaderInfo, Node, Raft};
 use crate::peer::{Greeter, Links, Network, Purpose, Refusal, serve};
-use crate::priority;
 use crate::reads::ReadRounds;
 use crate::reclaim::Reclaimer;
 use crate::records::Opened;
@@ -39,14 +36,6 @@ use crate::state_machine::{Shared, StateMachine};
 use crate::types::PeerNode;
 use crate::waiters::Waiters;
 
-/// Threads of Raft's own runtime, which never waits for clients' work. One: core, apply and network hand
-/// work to each other for every write, and each hand-over between threads costs a context switch
-/// (measured on two cores: a third more writes per second than with three).
-const RAFT_THREADS: usize = 1;
-/// The log's writer goes before those that serve: on a busy machine it would wait milliseconds for the
-/// processor after a sync of 0.15 ms. (Raft's own thread does not: preempting those that serve made
-/// smaller batches and cost a tenth.)
-const WAL_NICE: i32 = -15;
 /// Pause between two attempts to publish this member's attributes.
 const PUBLISH_PAUSE: Duration = Duration::from_millis(100);
 /// Whole time a clean shutdown may take to hand leadership over.
@@ -57,37 +46,32 @@ fn io_error(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> S
     move |source| StartError::Io { what, path, source }
 }
 
-impl Node {
+impl<E: Env> Node<E> {
     /// Opens the data directory, joins or founds the cluster and starts serving peers. Returns the node
     /// and the seeds of its watch shards, one per serving thread.
-    pub async fn start(config: NodeConfig) -> Result<(Self, Vec<ShardSeed>), StartError> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(RAFT_THREADS)
-            .thread_name("raft")
-            .enable_all()
-            .build()
-            .map_err(|e| StartError::Raft(e.to_string()))?;
-        let starting = runtime.spawn(start_inner(config));
-        match starting.await {
-            Ok(Ok((inner, seeds))) => {
-                *inner.runtime.lock() = Some(runtime);
-                Ok((Self { inner }, seeds))
-            }
-            Ok(Err(e)) => {
-                runtime.shutdown_background();
+    pub async fn start(env: E, config: NodeConfig) -> Result<(Self, Vec<ShardSeed>), StartError> {
+        let starting = env.spawn(start_inner(env.clone(), config));
+        let started = match starting.await {
+            Ok(started) => started,
+            Err(e) => Err(StartError::Raft(e.to_string())),
+        };
+        match started {
+            Ok((inner, seeds)) => Ok((Self { inner }, seeds)),
+            Err(e) => {
+                env.close();
                 Err(e)
             }
-            Err(e) => Err(StartError::Raft(e.to_string())),
         }
     }
 
     /// Hands leadership over, writes what is in memory to disk and stops. Bounded in time.
     pub async fn shutdown(&self) {
         let inner = Arc::clone(&self.inner);
-        let Some(runtime) = inner.runtime.lock().take() else {
+        if inner.closed.swap(true, Ordering::AcqRel) {
             return;
-        };
-        let stopping = runtime.spawn(async move {
+        }
+        let env = inner.env.clone();
+        let stopping = env.clone().spawn(async move {
             if inner.raft.is_leader()
                 && let Some(to) = inner.best_successor()
                 && !matches!(
@@ -101,7 +85,7 @@ impl Node {
             if let Err(e) = inner.raft.shutdown().await {
                 tracing::warn!("raft did not stop cleanly: {e}");
             }
-            let flushing = tokio::task::spawn_blocking(move || {
+            let flushing = env.blocking(move || {
                 if let Err(e) = inner.shared.engine.load().flush() {
                     tracing::warn!("flush at shutdown: {e}");
                 }
@@ -112,27 +96,29 @@ impl Node {
             drop(flushing.await);
         });
         drop(stopping.await);
-        runtime.shutdown_background();
+        self.inner.env.close();
     }
 }
 
 /// What is on disk, opened.
-struct Storage {
+struct Storage<E: Env> {
     identity: Identity,
     wal: Arc<Wal>,
     log_store: LogStore,
     dir: Arc<StateDir>,
-    options: RocksOptions,
-    opened: Opened,
+    opened: Opened<E::Engine>,
 }
 
-fn open_storage(
+fn open_storage<E: Env>(
+    env: &E,
     config: &NodeConfig,
     stop: &watch::Sender<Option<StopReason>>,
-) -> Result<Storage, StartError> {
+) -> Result<Storage<E>, StartError> {
     let member_dir = config.data_dir.join("member");
-    std::fs::create_dir_all(&member_dir).map_err(io_error("cannot create", &member_dir))?;
-    let loaded = identity::load(&config.data_dir)
+    let disk = env.disk();
+    disk.create_dir_all(&member_dir)
+        .map_err(io_error("cannot create", &member_dir))?;
+    let loaded = identity::load(&**disk, &config.data_dir)
         .map_err(io_error("cannot read identity in", &member_dir))?;
     let identity = match loaded {
         Some(identity) => identity,
@@ -140,9 +126,9 @@ fn open_storage(
             let identity = Identity {
                 member_id: config.member_id,
                 cluster_id: config.cluster_id,
-                incarnation: rand::random(),
+                incarnation: env.random(),
             };
-            identity::store(&config.data_dir, &identity)
+            identity::store(&**disk, &config.data_dir, &identity)
                 .map_err(io_error("cannot write identity in", &member_dir))?;
             identity
         }
@@ -152,7 +138,6 @@ fn open_storage(
         .clone()
         .unwrap_or_else(|| member_dir.join("wal"));
     let wal_options = mainstay_wal::Options {
-        on_writer_start: Some(|| priority::raise(WAL_NICE)),
         no_fsync: config.unsafe_no_fsync,
         ..Default::default()
     };
@@ -162,7 +147,8 @@ fn open_storage(
             stop.send_replace(Some(StopReason::Fatal(format!("log: {e}"))));
         })
     };
-    let (wal, recovered) = Wal::open(OsDisk, &wal_dir, wal_options, on_fatal)
+    let (wal, recovered) = env
+        .open_log(&wal_dir, wal_options, on_fatal)
         .map_err(|e| StartError::Wal(e.to_string()))?;
     match &recovered.verdict {
         Verdict::Intact => {}
@@ -180,17 +166,19 @@ fn open_storage(
     let log_store = LogStore::new(Arc::clone(&wal), recovered.vote, recovered.committed)
         .map_err(|e| StartError::Wal(e.to_string()))?;
     let state = member_dir.join("state");
-    let dir = StateDir::open(state.clone()).map_err(io_error("cannot open", &state))?;
+    let dir =
+        StateDir::open(Arc::clone(disk), state.clone()).map_err(io_error("cannot open", &state))?;
     let current = dir.current().map_err(io_error("cannot open", &state))?;
-    let options = RocksOptions::default();
-    let opened = Opened::open(&current, &options, config.min_lease_ttl())
+    let opened = env
+        .open_engine(&current)
+        .map_err(std::io::Error::other)
+        .and_then(|engine| Opened::new(engine, config.min_lease_ttl()))
         .map_err(|e| StartError::Storage(e.to_string()))?;
     Ok(Storage {
         identity,
         wal,
         log_store,
         dir: Arc::new(dir),
-        options,
         opened,
     })
 }
@@ -226,21 +214,25 @@ fn raft_config(config: &NodeConfig) -> Result<Config, StartError> {
         .map_err(|e| StartError::Config(e.to_string()))
 }
 
-async fn start_inner(config: NodeConfig) -> Result<(Arc<Inner>, Vec<ShardSeed>), StartError> {
+async fn start_inner<E: Env>(
+    env: E,
+    config: NodeConfig,
+) -> Result<(Arc<Inner<E>>, Vec<ShardSeed>), StartError> {
     let (stop, _) = watch::channel(None);
     let raft_config = Arc::new(raft_config(&config)?);
-    let (config, storage, stop) = tokio::task::spawn_blocking(move || {
-        let storage = open_storage(&config, &stop);
-        storage.map(|storage| (config, storage, stop))
-    })
-    .await
-    .map_err(|e| StartError::Storage(e.to_string()))??;
+    let opening = env.clone();
+    let (config, storage, stop) = env
+        .blocking(move || {
+            let storage = open_storage(&opening, &config, &stop);
+            storage.map(|storage| (config, storage, stop))
+        })
+        .await
+        .map_err(|e| StartError::Storage(e.to_string()))??;
     let Storage {
         identity,
         wal,
         log_store,
         dir,
-        options,
         opened,
     } = storage;
     let metrics = Arc::new(Metrics::default());
@@ -260,7 +252,7 @@ async fn start_inner(config: NodeConfig) -> Result<(Arc<Inner>, Vec<ShardSeed>),
         },
     );
     hub.set_compacted(mvcc.compacted());
-    let reclaimer = Reclaimer::start(&engine).map_err(|e| StartError::Storage(e.to_string()))?;
+    let reclaimer = Reclaimer::new(&engine);
     let learner = members
         .membership()
         .get_node(&identity.member_id)
@@ -272,7 +264,7 @@ async fn start_inner(config: NodeConfig) -> Result<(Arc<Inner>, Vec<ShardSeed>),
         members: ArcSwap::from_pointee(members),
         lessor: Mutex::new(lessor),
         // Old commands that are applied again after a restart must not meet new waiters.
-        waiters: Waiters::new(rand::random::<u64>() >> 1),
+        waiters: Waiters::new(env.random() >> 1),
         hub,
         reclaimer,
         applied: watch::channel(applied.map_or(0, |id| id.index)).0,
@@ -281,7 +273,7 @@ async fn start_inner(config: NodeConfig) -> Result<(Arc<Inner>, Vec<ShardSeed>),
         started: Instant::now(),
         min_lease_ttl: config.min_lease_ttl(),
     });
-    let known = KnownPeers::open(&config.data_dir)
+    let known = KnownPeers::open(Arc::clone(env.disk()), &config.data_dir)
         .map_err(io_error("cannot read peers in", &config.data_dir))?;
     let greeter = Arc::new(Greeter {
         identity,
@@ -291,7 +283,7 @@ async fn start_inner(config: NodeConfig) -> Result<(Arc<Inner>, Vec<ShardSeed>),
     let (refusals, refused) = mpsc::channel(16);
     let links = Arc::new(Links {
         greeter: Arc::clone(&greeter),
-        tls: config.peer_tls.clone(),
+        env: env.clone(),
         bootstrap: config
             .initial_members
             .iter()
@@ -305,10 +297,10 @@ async fn start_inner(config: NodeConfig) -> Result<(Arc<Inner>, Vec<ShardSeed>),
         refuse_if_bootstrapped(&config, &links, identity.member_id).await?;
     }
     let machine = StateMachine::new(
+        env.clone(),
         Arc::clone(&shared),
         (mvcc, applied),
         Arc::clone(&dir),
-        options,
     );
     let election = Duration::from_millis(config.election_ms);
     let network = Network {
@@ -316,10 +308,11 @@ async fn start_inner(config: NodeConfig) -> Result<(Arc<Inner>, Vec<ShardSeed>),
         append_timeout: 2 * election,
         vote_timeout: election,
     };
-    let raft = Raft::new(identity.member_id, raft_config, network, log_store, machine)
+    let raft = Raft::<E>::new(identity.member_id, raft_config, network, log_store, machine)
         .await
         .map_err(|e| StartError::Raft(e.to_string()))?;
     let inner = Arc::new(Inner {
+        env,
         name: config.name.clone(),
         advertise_client_urls: config.advertise_client_urls.clone(),
         cluster_token: config.cluster_token.clone(),
@@ -341,9 +334,9 @@ async fn start_inner(config: NodeConfig) -> Result<(Arc<Inner>, Vec<ShardSeed>),
         lease_order: tokio::sync::Mutex::new(()),
         published: watch::channel(false).0,
         stop,
-        runtime: Mutex::new(None),
+        closed: AtomicBool::new(false),
     });
-    run(&inner, &config, refused)?;
+    run(&inner, refused)?;
     if fresh && !config.join_existing {
         found(&inner, &config).await?;
     }
@@ -351,19 +344,15 @@ async fn start_inner(config: NodeConfig) -> Result<(Arc<Inner>, Vec<ShardSeed>),
 }
 
 /// Starts the tasks of a member.
-fn run(
-    inner: &Arc<Inner>,
-    config: &NodeConfig,
-    refused: mpsc::Receiver<Refusal>,
-) -> Result<(), StartError> {
-    for listener in &config.peer_listeners {
-        let listener = listener
-            .try_clone()
-            .and_then(|l: TcpListener| l.set_nonblocking(true).map(|()| l))
-            .and_then(tokio::net::TcpListener::from_std)
-            .map_err(|e| StartError::Config(format!("peer listener: {e}")))?;
-        tokio::spawn(serve(listener, config.peer_tls.clone(), Arc::clone(inner)));
+fn run<E: Env>(inner: &Arc<Inner<E>>, refused: mpsc::Receiver<Refusal>) -> Result<(), StartError> {
+    let listeners = inner.env.listeners();
+    for listener in listeners.map_err(|e| StartError::Config(format!("peer listener: {e}")))? {
+        tokio::spawn(serve(listener, Arc::clone(inner)));
     }
+    tokio::spawn({
+        let inner = Arc::clone(inner);
+        async move { inner.shared.reclaimer.run(&inner.env).await }
+    });
     tokio::spawn(Arc::clone(inner).run_read_rounds());
     tokio::spawn(Arc::clone(inner).run_leader_watch());
     tokio::spawn(Arc::clone(inner).run_disk_watch());
@@ -376,9 +365,9 @@ fn run(
 
 /// A member without data asks its peers whether they know it with data: then it was wiped and must not
 /// vote under its old id. Peers that cannot be reached decide nothing now and refuse later.
-async fn refuse_if_bootstrapped(
+async fn refuse_if_bootstrapped<E: Env>(
     config: &NodeConfig,
-    links: &Arc<Links>,
+    links: &Arc<Links<E>>,
     me: u64,
 ) -> Result<(), StartError> {
     for peer in config.initial_members.iter().filter(|m| m.id != me) {
@@ -393,7 +382,7 @@ async fn refuse_if_bootstrapped(
 }
 
 /// The first configuration; every founding member writes the same.
-async fn found(inner: &Inner, config: &NodeConfig) -> Result<(), StartError> {
+async fn found<E: Env>(inner: &Inner<E>, config: &NodeConfig) -> Result<(), StartError> {
     let members: BTreeMap<u64, PeerNode> = config
         .initial_members
         .iter()
@@ -417,7 +406,7 @@ async fn found(inner: &Inner, config: &NodeConfig) -> Result<(), StartError> {
     }
 }
 
-impl Inner {
+impl<E: Env> Inner<E> {
     /// A peer said that this member cannot go on.
     async fn run_refusals(self: Arc<Self>, mut refused: mpsc::Receiver<Refusal>) {
         while let Some(refusal) = refused.recv().await {

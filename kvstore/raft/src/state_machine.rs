@@ -6,13 +6,11 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use futures_util::{Stream, StreamExt};
 use mainstay_engine::Cf;
-use mainstay_engine_rocks::{RocksEngine, RocksOptions};
 use mainstay_lease::Lessor;
 use mainstay_mvcc::{Mvcc, RevisionEvents};
 use mainstay_watch::Hub;
@@ -20,10 +18,12 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::batch::Batch;
 use crate::codec::put_log_id;
 use crate::command::decode;
+use crate::env::Env;
 use crate::limits::{APPLY_BATCH_BYTES_MAX, APPLY_BATCH_ENTRIES_MAX};
 use crate::members::Members;
 use crate::metrics::Metrics;
@@ -35,18 +35,18 @@ use crate::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::waiters::{Outcome, Settled, Waiters};
 
 /// Reads of the current database.
-pub type Reader = mainstay_mvcc::Reader<RocksEngine>;
+pub type Reader<T> = mainstay_mvcc::Reader<T>;
 
 /// What the rest of a member reads of its state machine.
-pub(crate) struct Shared {
+pub(crate) struct Shared<E: Env> {
     pub(crate) member_id: u64,
-    pub(crate) engine: ArcSwap<RocksEngine>,
-    pub(crate) reader: ArcSwap<Reader>,
+    pub(crate) engine: ArcSwap<E::Engine>,
+    pub(crate) reader: ArcSwap<Reader<E::Engine>>,
     pub(crate) members: ArcSwap<Members>,
     pub(crate) lessor: Mutex<Lessor>,
     pub(crate) waiters: Waiters,
     pub(crate) hub: Hub,
-    pub(crate) reclaimer: Reclaimer,
+    pub(crate) reclaimer: Reclaimer<E>,
     pub(crate) applied: watch::Sender<u64>,
     /// Whether this member was added as a learner and not promoted yet.
     pub(crate) learner: AtomicBool,
@@ -55,7 +55,7 @@ pub(crate) struct Shared {
     pub(crate) min_lease_ttl: i64,
 }
 
-impl Shared {
+impl<E: Env> Shared<E> {
     fn set_members(&self, members: Members) {
         let me = members.membership().get_node(&self.member_id);
         self.learner
@@ -69,7 +69,7 @@ impl Shared {
     }
 }
 
-impl std::fmt::Debug for Shared {
+impl<E: Env> std::fmt::Debug for Shared<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared")
             .field("member_id", &self.member_id)
@@ -78,17 +78,17 @@ impl std::fmt::Debug for Shared {
 }
 
 /// The part of the state machine that only the apply task touches.
-pub(crate) struct StateMachine {
-    shared: Arc<Shared>,
-    mvcc: Mvcc<RocksEngine>,
+pub(crate) struct StateMachine<E: Env> {
+    env: E,
+    shared: Arc<Shared<E>>,
+    mvcc: Mvcc<E::Engine>,
     dir: Arc<StateDir>,
-    options: RocksOptions,
     applied: Option<LogId>,
     members: Members,
     snapshot: Current,
 }
 
-impl std::fmt::Debug for StateMachine {
+impl<E: Env> std::fmt::Debug for StateMachine<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StateMachine")
             .field("applied", &self.applied)
@@ -96,19 +96,19 @@ impl std::fmt::Debug for StateMachine {
     }
 }
 
-impl StateMachine {
+impl<E: Env> StateMachine<E> {
     pub(crate) fn new(
-        shared: Arc<Shared>,
-        opened: (Mvcc<RocksEngine>, Option<LogId>),
+        env: E,
+        shared: Arc<Shared<E>>,
+        opened: (Mvcc<E::Engine>, Option<LogId>),
         dir: Arc<StateDir>,
-        options: RocksOptions,
     ) -> Self {
         let members = Members::clone(&shared.members.load());
         Self {
+            env,
             shared,
             mvcc: opened.0,
             dir,
-            options,
             applied: opened.1,
             members,
             snapshot: Arc::new(Mutex::new(None)),
@@ -194,7 +194,8 @@ impl StateMachine {
 
     fn install(&mut self, meta: &SnapshotMeta, snapshot: SnapshotDir) -> io::Result<()> {
         let path = self.dir.install(snapshot)?;
-        let opened = Opened::open(&path, &self.options, self.shared.min_lease_ttl)?;
+        let engine = self.env.open_engine(&path).map_err(io::Error::other)?;
+        let opened = Opened::new(engine, self.shared.min_lease_ttl)?;
         if opened.applied != meta.last_log_id {
             return Err(io::Error::other(format!(
                 "a snapshot said to end at {:?} ends at {:?}",
@@ -218,9 +219,9 @@ impl StateMachine {
     }
 }
 
-impl RaftStateMachine<TypeConfig> for StateMachine {
+impl<E: Env> RaftStateMachine<TypeConfig> for StateMachine<E> {
     type SnapshotData = Arc<SnapshotDir>;
-    type SnapshotBuilder = SnapshotBuilder;
+    type SnapshotBuilder = SnapshotBuilder<E>;
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
         Ok((self.applied, self.members.stored.clone()))
@@ -246,15 +247,15 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.apply_batch(&mut batch)
     }
 
-    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<SnapshotBuilder> {
+    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<SnapshotBuilder<E>> {
         Some(self.get_snapshot_builder().await)
     }
 
-    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder<E> {
         SnapshotBuilder {
             engine: self.shared.engine.load_full(),
             dir: Arc::clone(&self.dir),
-            options: self.options.clone(),
+            env: self.env.clone(),
             current: Arc::clone(&self.snapshot),
         }
     }

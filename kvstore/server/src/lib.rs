@@ -6,6 +6,7 @@
 //! - `service`: the gRPC services and what the HTTP pages learn of the member.
 //! - `errors`: every code and text clients of etcd know.
 //! - `http`, `metrics`, `log`: health, version, metrics and log lines in etcd's form.
+//! - `os`: what a member runs on: the operating system, RocksDB, TCP and TLS.
 //! - `app`: start and end of the process.
 //!
 //! Nothing below this crate knows gRPC; nothing here knows how Raft works.
@@ -22,6 +23,7 @@ mod http2;
 mod limits;
 pub mod log;
 mod metrics;
+mod os;
 mod route;
 mod serve;
 mod service;

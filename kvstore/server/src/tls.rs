@@ -3,7 +3,7 @@
 //! A configuration is rebuilt at the first handshake after a file's modification time or size has changed. If the new
 //! files cannot be used, the last good ones stay in force and the failure is logged.
 
-use mainstay_raft::PeerTls;
+use crate::os::PeerTls;
 use parking_lot::Mutex;
 use std::fs;
 use std::path::{Path, PathBuf};

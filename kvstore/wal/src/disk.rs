@@ -23,9 +23,11 @@ pub trait Disk: Send + Sync + 'static {
     /// Renames within one directory.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn unlink(&self, path: &Path) -> io::Result<()>;
-    /// Names of the files in `dir`, in no particular order; an absent directory is empty.
+    /// Names of the files and directories in `dir`, in no particular order; an absent directory is empty.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Removes `dir` and all in it; an absent directory is removed already.
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// Keeps other processes out until the result is dropped.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>>;
     /// A number that was hardly ever returned before.

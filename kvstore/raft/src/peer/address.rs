@@ -2,30 +2,22 @@
 
 use std::io;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::config::PeerTls;
+use crate::env::{Env, Io};
 use crate::error::Error;
-use crate::limits::{PEER_CONNECT_TIMEOUT, PEER_HANDSHAKE_TIMEOUT};
+use crate::limits::PEER_HANDSHAKE_TIMEOUT;
 use crate::peer::conn::Conn;
 use crate::peer::handshake::call_as_stranger;
 use crate::peer::message::{Call, RemoteCluster};
 
-/// A connected byte stream, plain or TLS.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
 /// A peer URL's parts.
-#[derive(Debug, PartialEq, Eq)]
-struct PeerUrl<'a> {
-    tls: bool,
-    host: &'a str,
-    port: u16,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerUrl<'a> {
+    pub tls: bool,
+    /// A name or an address, without brackets.
+    pub host: &'a str,
+    pub port: u16,
 }
 
 fn parse(url: &str) -> Option<PeerUrl<'_>> {
@@ -53,14 +45,14 @@ pub(crate) fn is_peer_url(url: &str) -> bool {
 }
 
 /// Connects to the first of the URLs that answers.
-pub(crate) async fn connect(urls: &[String], tls: Option<&PeerTls>) -> io::Result<Box<dyn Io>> {
+pub(crate) async fn connect(env: &impl Env, urls: &[String]) -> io::Result<Box<dyn Io>> {
     let mut last = io::Error::other("the member has no peer URL");
     for url in urls {
         let Some(parsed) = parse(url) else {
             last = io::Error::other(format!("{url} is not a peer URL"));
             continue;
         };
-        match connect_one(&parsed, tls).await {
+        match env.connect(parsed).await {
             Ok(io) => return Ok(io),
             Err(e) => last = io::Error::new(e.kind(), format!("{url}: {e}")),
         }
@@ -68,36 +60,11 @@ pub(crate) async fn connect(urls: &[String], tls: Option<&PeerTls>) -> io::Resul
     Err(last)
 }
 
-async fn connect_one(url: &PeerUrl<'_>, tls: Option<&PeerTls>) -> io::Result<Box<dyn Io>> {
-    let tcp = timeout(
-        PEER_CONNECT_TIMEOUT,
-        TcpStream::connect((url.host, url.port)),
-    )
-    .await
-    .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    tcp.set_nodelay(true)?;
-    if !url.tls {
-        return Ok(Box::new(tcp));
-    }
-    let tls = tls.ok_or_else(|| {
-        io::Error::other("the peer wants TLS and this member has no peer certificates")
-    })?;
-    let name = ServerName::try_from(url.host.to_owned()).map_err(io::Error::other)?;
-    let connecting = TlsConnector::from((tls.client)()).connect(name, tcp);
-    let stream = timeout(PEER_HANDSHAKE_TIMEOUT, connecting)
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    Ok(Box::new(stream))
-}
-
 /// Asks a running cluster who is in it; the first peer that answers decides.
-pub async fn fetch_members(
-    peer_urls: &[String],
-    tls: Option<&PeerTls>,
-) -> Result<RemoteCluster, Error> {
+pub async fn fetch_members(env: &impl Env, peer_urls: &[String]) -> Result<RemoteCluster, Error> {
     let mut last = String::from("no peer URL was given");
     for url in peer_urls {
-        match timeout(PEER_HANDSHAKE_TIMEOUT, fetch_from(url, tls)).await {
+        match timeout(PEER_HANDSHAKE_TIMEOUT, fetch_from(env, url)).await {
             Ok(Ok(cluster)) if !cluster.members.is_empty() => return Ok(cluster),
             Ok(Ok(_)) => last = format!("{url} knows no members yet"),
             Ok(Err(e)) => last = e.to_string(),
@@ -109,8 +76,8 @@ pub async fn fetch_members(
     )))
 }
 
-async fn fetch_from(url: &str, tls: Option<&PeerTls>) -> io::Result<RemoteCluster> {
-    let mut io = connect(&[url.to_owned()], tls).await?;
+async fn fetch_from(env: &impl Env, url: &str) -> io::Result<RemoteCluster> {
+    let mut io = connect(env, &[url.to_owned()]).await?;
     call_as_stranger(&mut io).await?;
     let conn = Conn::start(io, None);
     let body = conn

@@ -11,10 +11,10 @@ use tokio::io::{AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::env::Io;
 use crate::error::Error;
 use crate::limits::PEER_QUEUE_FRAMES_MAX;
 use crate::metrics::Metrics;
-use crate::peer::address::Io;
 use crate::peer::frame::{Frame, read_frame};
 use crate::peer::message::Call;
 

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::codec::{Malformed, Reader};
+use crate::env::Env;
 use crate::identity::{Identity, KnownPeers};
 use crate::peer::frame::{Frame, read_frame, write_frame};
 use crate::state_machine::Shared;
@@ -95,13 +96,13 @@ pub(crate) enum Caller {
 
 /// Speaks for this member in handshakes.
 #[derive(Debug)]
-pub(crate) struct Greeter {
+pub(crate) struct Greeter<E: Env> {
     pub(crate) identity: Identity,
     pub(crate) known: KnownPeers,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared<E>>,
 }
 
-impl Greeter {
+impl<E: Env> Greeter<E> {
     /// Opens a connection to a member. The outer error is of the transport.
     pub(crate) async fn call<S>(&self, io: &mut S, to: u64) -> io::Result<Result<(), Refusal>>
     where

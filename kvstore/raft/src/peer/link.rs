@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
-use crate::config::PeerTls;
+use crate::env::Env;
 use crate::limits::{PEER_HANDSHAKE_TIMEOUT, PEER_RECONNECT_PAUSE};
 use crate::peer::address::connect;
 use crate::peer::conn::Conn;
@@ -26,21 +26,23 @@ pub(crate) enum Purpose {
     Snapshot,
 }
 
+type Table<E> = HashMap<(u64, Purpose), Arc<Link<E>>>;
+
 /// Everything needed to reach any member.
 #[derive(Debug)]
-pub(crate) struct Links {
-    pub(crate) greeter: Arc<Greeter>,
-    pub(crate) tls: Option<PeerTls>,
+pub(crate) struct Links<E: Env> {
+    pub(crate) greeter: Arc<Greeter<E>>,
+    pub(crate) env: E,
     /// Where the first members listen, until the state machine knows better.
     pub(crate) bootstrap: BTreeMap<u64, Vec<String>>,
     /// Told when a peer says that this member cannot go on.
     pub(crate) refusals: mpsc::Sender<Refusal>,
-    pub(crate) links: Mutex<HashMap<(u64, Purpose), Arc<Link>>>,
+    pub(crate) links: Mutex<Table<E>>,
 }
 
-impl Links {
+impl<E: Env> Links<E> {
     /// The link to a member, shared by all who use it for the same purpose.
-    pub(crate) fn get(self: &Arc<Self>, target: u64, purpose: Purpose) -> Arc<Link> {
+    pub(crate) fn get(self: &Arc<Self>, target: u64, purpose: Purpose) -> Arc<Link<E>> {
         let mut links = self.links.lock();
         let link = links.entry((target, purpose)).or_insert_with(|| {
             Arc::new(Link {
@@ -70,7 +72,7 @@ impl Links {
     }
 
     async fn connect(&self, target: u64) -> io::Result<Arc<Conn>> {
-        let mut io = connect(&self.urls(target), self.tls.as_ref()).await?;
+        let mut io = connect(&self.env, &self.urls(target)).await?;
         let greeting = timeout(PEER_HANDSHAKE_TIMEOUT, self.greeter.call(&mut io, target));
         match greeting
             .await
@@ -97,13 +99,13 @@ struct State {
 
 /// The way to one member for one purpose.
 #[derive(Debug)]
-pub(crate) struct Link {
-    links: std::sync::Weak<Links>,
+pub(crate) struct Link<E: Env> {
+    links: std::sync::Weak<Links<E>>,
     pub(crate) target: u64,
     state: tokio::sync::Mutex<State>,
 }
 
-impl Link {
+impl<E: Env> Link<E> {
     /// A live connection; waits out the pause after a failed attempt, then tries once.
     pub(crate) async fn conn(&self) -> io::Result<Arc<Conn>> {
         let mut state = self.state.lock().await;
@@ -122,6 +124,13 @@ impl Link {
         let conn = links.connect(self.target).await?;
         state.conn = Some(Arc::clone(&conn));
         Ok(conn)
+    }
+
+    pub(crate) fn env(&self) -> io::Result<E> {
+        let links = self.links.upgrade();
+        links
+            .map(|links| links.env.clone())
+            .ok_or_else(|| io::Error::other("member stopped"))
     }
 
     /// As [`Link::conn`], giving up after `limit`.

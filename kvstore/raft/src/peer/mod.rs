@@ -1,4 +1,4 @@
-//! Traffic between members: length-prefixed, checksummed frames over TCP or TLS.
+//! Traffic between members: length-prefixed, checksummed frames over byte streams.
 //!
 //! A connection opens with a handshake that names the cluster, both members and their incarnations, and
 //! then carries requests with ids and their answers in any order. Appends keep their order because a
@@ -15,8 +15,8 @@ mod network;
 mod serve;
 mod snapshot;
 
-pub use address::fetch_members;
 pub(crate) use address::is_peer_url;
+pub use address::{PeerUrl, fetch_members};
 pub(crate) use conn::CallError;
 pub(crate) use handshake::{Greeter, Refusal};
 pub(crate) use link::{Links, Purpose};

@@ -16,6 +16,7 @@ use openraft::raft::{
 };
 use tokio::time::timeout;
 
+use crate::env::Env;
 use crate::limits::APPEND_PIPELINE_DEPTH;
 use crate::peer::conn::{CallError, Conn, InFlight};
 use crate::peer::link::{Link, Links, Purpose};
@@ -34,15 +35,15 @@ type Rpc<T> = Result<T, RPCError<TypeConfig>>;
 
 /// Makes clients for members.
 #[derive(Clone, Debug)]
-pub(crate) struct Network {
-    pub(crate) links: Arc<Links>,
+pub(crate) struct Network<E: Env> {
+    pub(crate) links: Arc<Links<E>>,
     /// An append unanswered for this long breaks the connection.
     pub(crate) append_timeout: Duration,
     pub(crate) vote_timeout: Duration,
 }
 
-impl Network {
-    fn client(&self, target: u64, log: Purpose) -> Client {
+impl<E: Env> Network<E> {
+    fn client(&self, target: u64, log: Purpose) -> Client<E> {
         Client {
             log: self.links.get(target, log),
             control: self.links.get(target, Purpose::Control),
@@ -53,24 +54,24 @@ impl Network {
     }
 }
 
-impl RaftNetworkFactory<TypeConfig> for Network {
-    type Network = Client;
+impl<E: Env> RaftNetworkFactory<TypeConfig> for Network<E> {
+    type Network = Client<E>;
 
-    async fn new_client(&mut self, target: u64, _node: &PeerNode) -> Client {
+    async fn new_client(&mut self, target: u64, _node: &PeerNode) -> Client<E> {
         self.client(target, Purpose::Log)
     }
 
-    async fn new_heartbeat_client(&mut self, target: u64, _node: &PeerNode) -> Client {
+    async fn new_heartbeat_client(&mut self, target: u64, _node: &PeerNode) -> Client<E> {
         self.client(target, Purpose::Control)
     }
 }
 
 /// openraft's way to one member.
 #[derive(Debug)]
-pub(crate) struct Client {
-    log: Arc<Link>,
-    control: Arc<Link>,
-    snapshot: Arc<Link>,
+pub(crate) struct Client<E: Env> {
+    log: Arc<Link<E>>,
+    control: Arc<Link<E>>,
+    snapshot: Arc<Link<E>>,
     append_timeout: Duration,
     vote_timeout: Duration,
 }
@@ -87,7 +88,7 @@ fn malformed(e: &crate::codec::Malformed) -> RPCError<TypeConfig> {
     RPCError::Network(NetworkError::new(e))
 }
 
-impl Client {
+impl<E: Env> Client<E> {
     async fn control(&self, call: Call, body: bytes::Bytes) -> Rpc<bytes::Bytes> {
         let exchange = async {
             let conn = self.control.conn().await.map_err(|e| unreachable(&e))?;
@@ -187,7 +188,7 @@ impl<S: Stream<Item = AppendRequest> + Unpin> Pipeline<S> {
     }
 }
 
-impl RaftNetworkV2<TypeConfig> for Client {
+impl<E: Env> RaftNetworkV2<TypeConfig> for Client<E> {
     type SnapshotData = Arc<SnapshotDir>;
 
     async fn append_entries(
@@ -266,8 +267,10 @@ impl RaftNetworkV2<TypeConfig> for Client {
             .conn()
             .await
             .map_err(|e| unreachable_stream(&e))?;
-        let sending = send_snapshot(&conn, &vote, &meta, &snapshot.snapshot);
+        let env = self.snapshot.env().map_err(|e| unreachable_stream(&e))?;
+        let sending = send_snapshot(&env, &conn, &vote, &meta, &snapshot.snapshot);
         tokio::select! {
+            biased;
             closed = cancel => {
                 conn.close();
                 Err(StreamingError::Closed(closed))

@@ -1,24 +1,20 @@
 //! The answering side of peer connections.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use bytes::Bytes;
 use tokio::io::BufReader;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use crate::codec::Malformed;
-use crate::config::PeerTls;
+use crate::env::{Env, Io, Opening};
 use crate::error::Error;
 use crate::limits::{PEER_CONNECTIONS_MAX, PEER_HANDSHAKE_TIMEOUT, PEER_QUEUE_FRAMES_MAX};
-use crate::peer::address::Io;
 use crate::peer::conn::write_frames;
 use crate::peer::frame::{Frame, read_frame};
 use crate::peer::handshake::Caller;
@@ -29,7 +25,7 @@ use crate::peer::snapshot::Receiving;
 use crate::node::Inner as Handler;
 
 /// Accepts peers until the task is dropped.
-pub(crate) async fn serve(listener: TcpListener, tls: Option<PeerTls>, handler: Arc<Handler>) {
+pub(crate) async fn serve<E: Env>(listener: E::Listener, handler: Arc<Handler<E>>) {
     let room = Arc::new(Semaphore::new(PEER_CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -37,7 +33,7 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<PeerTls>, handler: 
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
             return;
         };
-        let (tcp, from) = match listener.accept().await {
+        let (opening, from) = match handler.env.accept(&listener).await {
             Ok(accepted) => accepted,
             Err(e) => {
                 tracing::warn!("accepting a peer failed: {e}");
@@ -45,9 +41,9 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<PeerTls>, handler: 
                 continue;
             }
         };
-        let (tls, handler) = (tls.clone(), Arc::clone(&handler));
+        let handler = Arc::clone(&handler);
         connections.spawn(async move {
-            if let Err(e) = connection(tcp, from, tls, handler).await {
+            if let Err(e) = connection(opening, &from, handler).await {
                 tracing::debug!(%from, "peer connection ended: {e}");
             }
             drop(permit);
@@ -55,25 +51,15 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<PeerTls>, handler: 
     }
 }
 
-async fn connection(
-    tcp: TcpStream,
-    from: SocketAddr,
-    tls: Option<PeerTls>,
-    handler: Arc<Handler>,
+async fn connection<E: Env>(
+    opening: Opening,
+    from: &str,
+    handler: Arc<Handler<E>>,
 ) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
     let timed_out = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let mut io: Box<dyn Io> = match tls {
-        None => Box::new(tcp),
-        Some(tls) => {
-            let accepting = TlsAcceptor::from((tls.server)()).accept(tcp);
-            Box::new(
-                timeout(PEER_HANDSHAKE_TIMEOUT, accepting)
-                    .await
-                    .map_err(timed_out)??,
-            )
-        }
-    };
+    let mut io = timeout(PEER_HANDSHAKE_TIMEOUT, opening)
+        .await
+        .map_err(timed_out)??;
     let greeting = timeout(PEER_HANDSHAKE_TIMEOUT, handler.greeter().answer(&mut io));
     let caller = match greeting.await.map_err(timed_out)?? {
         Ok(caller) => caller,
@@ -86,15 +72,15 @@ async fn connection(
 }
 
 /// One connection's state.
-struct Session {
-    handler: Arc<Handler>,
+struct Session<E: Env> {
+    handler: Arc<Handler<E>>,
     caller: Caller,
     receiving: Option<Receiving>,
     calls: JoinSet<()>,
 }
 
-impl Session {
-    fn new(handler: Arc<Handler>, caller: Caller) -> Self {
+impl<E: Env> Session<E> {
+    fn new(handler: Arc<Handler<E>>, caller: Caller) -> Self {
         Self {
             handler,
             caller,
@@ -209,7 +195,7 @@ impl Session {
                 self.receiving
                     .as_mut()
                     .ok_or_else(out_of_order)?
-                    .data(body)
+                    .data(&self.handler.env, body)
                     .await?;
             }
             _ => {

@@ -1,17 +1,17 @@
 //! A snapshot on its way: the checkpoint's files, one after the other, each in bounded pieces.
 
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tokio::io::AsyncReadExt;
-use tokio::task::spawn_blocking;
+use mainstay_wal::DiskFile;
 use tokio::time::timeout;
 
 use crate::codec::{
     Malformed, Put, Reader, put_snapshot_meta, put_vote, snapshot_meta_from, vote_from,
 };
+use crate::env::Env;
+use crate::files::read_piece;
 use crate::limits::{
     SNAPSHOT_CHUNK_BYTES, SNAPSHOT_FILES_MAX, SNAPSHOT_IDLE_TIMEOUT, SNAPSHOT_TIMEOUT,
 };
@@ -21,7 +21,8 @@ use crate::state_dir::{SnapshotDir, StateDir};
 use crate::types::{SnapshotMeta, Vote};
 
 /// Sends a checkpoint and waits until the peer has installed it; returns the peer's vote.
-pub(crate) async fn send_snapshot(
+pub(crate) async fn send_snapshot<E: Env>(
+    env: &E,
     conn: &Conn,
     vote: &Vote,
     meta: &SnapshotMeta,
@@ -31,14 +32,13 @@ pub(crate) async fn send_snapshot(
     put_vote(&mut out, vote);
     put_snapshot_meta(&mut out, meta);
     step(conn, Call::SnapshotBegin, out.freeze()).await?;
-    let mut files = tokio::fs::read_dir(dir.path()).await?;
-    while let Some(entry) = files.next_entry().await? {
-        let name = entry.file_name().to_string_lossy().into_owned();
+    for name in dir.disk().list(dir.path())? {
+        let file = dir.disk().open(&dir.path().join(&name))?;
         let mut out = BytesMut::new();
-        out.put_u64_le(entry.metadata().await?.len());
+        out.put_u64_le(file.len()?);
         out.put_len_bytes(name.as_bytes());
         step(conn, Call::SnapshotFile, out.freeze()).await?;
-        send_file(conn, &entry.path()).await?;
+        send_file(env, conn, file).await?;
     }
     let answer = timeout(SNAPSHOT_TIMEOUT, conn.call(Call::SnapshotEnd, Bytes::new()))
         .await
@@ -47,23 +47,21 @@ pub(crate) async fn send_snapshot(
     vote_from(&mut Reader::new(answer, "snapshot answer")).map_err(io::Error::other)
 }
 
-async fn send_file(conn: &Conn, path: &Path) -> io::Result<()> {
-    let mut file = tokio::fs::File::open(path).await?;
+async fn send_file<E: Env>(env: &E, conn: &Conn, file: Arc<dyn DiskFile>) -> io::Result<()> {
+    let mut offset = 0;
     // One piece is being written by the peer while the next is being read here.
     let mut before = None;
     loop {
-        let mut piece = BytesMut::with_capacity(SNAPSHOT_CHUNK_BYTES);
-        while piece.len() < SNAPSHOT_CHUNK_BYTES {
-            let room = (SNAPSHOT_CHUNK_BYTES - piece.len()) as u64;
-            if (&mut file).take(room).read_buf(&mut piece).await? == 0 {
-                break;
-            }
-        }
+        let reading = Arc::clone(&file);
+        let piece = env
+            .blocking(move || read_piece(&*reading, offset, SNAPSHOT_CHUNK_BYTES))
+            .await??;
+        offset += piece.len() as u64;
         let last = piece.is_empty();
         let sent = match last {
             true => None,
             false => Some(
-                conn.submit(Call::SnapshotData, piece.freeze())
+                conn.submit(Call::SnapshotData, piece)
                     .await
                     .map_err(io::Error::other)?,
             ),
@@ -98,10 +96,18 @@ pub(crate) struct Receiving {
     open: Option<OpenFile>,
 }
 
-#[derive(Debug)]
 struct OpenFile {
-    file: std::fs::File,
+    file: Arc<dyn DiskFile>,
+    written: u64,
     missing: u64,
+}
+
+impl std::fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenFile")
+            .field("missing", &self.missing)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Receiving {
@@ -111,8 +117,7 @@ impl Receiving {
             Ok((vote_from(&mut r)?, snapshot_meta_from(&mut r)?))
         };
         let (vote, meta) = parse().map_err(io::Error::other)?;
-        let dir = dir.new_snapshot();
-        std::fs::create_dir(dir.path())?;
+        let dir = dir.new_database()?;
         Ok(Self {
             vote,
             meta,
@@ -138,19 +143,17 @@ impl Receiving {
                 "a snapshot has a file that cannot be one of it",
             ));
         }
-        let file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(self.dir.path().join(name))?;
+        let file = self.dir.disk().create(&self.dir.path().join(name))?;
         self.open = Some(OpenFile {
             file,
+            written: 0,
             missing: size,
         });
         Ok(())
     }
 
     /// Takes one piece; writes on a thread that may block.
-    pub(crate) async fn data(&mut self, body: Bytes) -> io::Result<()> {
+    pub(crate) async fn data(&mut self, env: &impl Env, body: Bytes) -> io::Result<()> {
         let mut open = self
             .open
             .take()
@@ -159,9 +162,10 @@ impl Receiving {
             .missing
             .checked_sub(body.len() as u64)
             .ok_or_else(|| io::Error::other("a snapshot file is longer than announced"))?;
-        let open = spawn_blocking(move || open.file.write_all(&body).map(|()| open))
-            .await
-            .map_err(io::Error::other)??;
+        let (file, at) = (Arc::clone(&open.file), open.written);
+        open.written += body.len() as u64;
+        env.blocking(move || file.write_at(&[IoSlice::new(&body)], at))
+            .await??;
         self.open = Some(open);
         Ok(())
     }

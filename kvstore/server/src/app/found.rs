@@ -2,9 +2,11 @@
 //! is told to join.
 
 use crate::config::Config;
+use crate::os::OsEnv;
 use crate::urls::ListenUrl;
 use mainstay_raft::identity::{self, Identity};
-use mainstay_raft::{InitialMember, PeerTls, RemoteCluster, fetch_members, ident};
+use mainstay_raft::{InitialMember, RemoteCluster, fetch_members, ident};
+use mainstay_wal::OsDisk;
 use std::path::Path;
 
 /// Ids and first members.
@@ -17,7 +19,8 @@ pub(super) struct Founding {
 
 /// The member a data directory already holds. Its cluster flags are then of no account, as in etcd.
 pub(super) fn existing(data_dir: &Path) -> Result<Option<Identity>, String> {
-    identity::load(data_dir).map_err(|error| format!("cannot access data directory: {error}"))
+    identity::load(&OsDisk, data_dir)
+        .map_err(|error| format!("cannot access data directory: {error}"))
 }
 
 /// From `--initial-cluster`.
@@ -45,14 +48,14 @@ pub(super) fn from_flags(config: &Config) -> Founding {
 }
 
 /// From the members of a running cluster, which must already count this one.
-pub(super) async fn from_peers(config: &Config, tls: Option<&PeerTls>) -> Result<Founding, String> {
+pub(super) async fn from_peers(config: &Config, env: &OsEnv) -> Result<Founding, String> {
     let others: Vec<String> = config
         .initial_cluster
         .iter()
         .filter(|(name, _)| **name != config.name)
         .flat_map(|(_, urls)| texts(urls))
         .collect();
-    let cluster = fetch_members(&others, tls)
+    let cluster = fetch_members(env, &others)
         .await
         .map_err(|error| error.to_string())?;
     joined(config, &cluster)

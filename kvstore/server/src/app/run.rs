@@ -9,12 +9,13 @@ use crate::limits::{
 };
 use crate::log::{self, LogOptions};
 use crate::metrics::Counters;
+use crate::os::{Node, OsEnv, PeerTls};
 use crate::serve::{KeepAlive, Reuse, Role, Wiring, Workers, bind, bind_peers};
 use crate::service::{ServiceOptions, Shared, ThreadServices};
 use crate::tls::{self, ServerTls};
 use crate::urls::ListenUrl;
 use crate::{systemd, version};
-use mainstay_raft::{Node, NodeConfig, PeerTls, StopReason};
+use mainstay_raft::{NodeConfig, StopReason};
 use mainstay_watch::ShardSeed;
 use parking_lot::Mutex;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -140,10 +141,12 @@ async fn serve(config: Config, identity: Option<(u64, u64)>) -> Result<(), Strin
         bind_peers(&config.listen_peer_urls, reuse).map_err(|error| error.to_string())?;
     let client_tls = server_tls(&config)?;
     let peer_tls = peer_tls(&config)?;
-    let founding = founding(&config, identity, peer_tls.as_ref()).await?;
+    let env =
+        OsEnv::new(peer_listeners, peer_tls).map_err(|error| format!("cannot start: {error}"))?;
+    let founding = founding(&config, identity, &env).await?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let node_config = node_config(&config, founding, peer_listeners, peer_tls, threads);
-    let (node, seeds) = Node::start(node_config)
+    let node_config = node_config(&config, founding, threads);
+    let (node, seeds) = Node::start(env, node_config)
         .await
         .map_err(|error| error.to_string())?;
     // As with etcd, whoever is served finds this member under its name. Without a quorum the health pages
@@ -286,7 +289,7 @@ fn peer_tls(config: &Config) -> Result<Option<PeerTls>, String> {
 async fn founding(
     config: &Config,
     identity: Option<(u64, u64)>,
-    tls: Option<&PeerTls>,
+    env: &OsEnv,
 ) -> Result<Founding, String> {
     if let Some((member_id, cluster_id)) = identity {
         tracing::info!(data_dir = %config.data_dir.display(), "server has already been initialized");
@@ -298,18 +301,12 @@ async fn founding(
         });
     }
     if config.join_existing {
-        return found::from_peers(config, tls).await;
+        return found::from_peers(config, env).await;
     }
     Ok(found::from_flags(config))
 }
 
-fn node_config(
-    config: &Config,
-    founding: Founding,
-    peer_listeners: Vec<std::net::TcpListener>,
-    peer_tls: Option<PeerTls>,
-    threads: usize,
-) -> NodeConfig {
+fn node_config(config: &Config, founding: Founding, threads: usize) -> NodeConfig {
     NodeConfig {
         name: config.name.clone(),
         data_dir: config.data_dir.clone(),
@@ -327,8 +324,6 @@ fn node_config(
         quota_bytes: config.quota_bytes,
         snapshot_count: config.snapshot_count,
         max_learners: config.max_learners,
-        peer_listeners,
-        peer_tls,
         watch_shards: threads,
         unsafe_no_fsync: config.unsafe_no_fsync,
     }

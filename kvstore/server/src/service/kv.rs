@@ -6,6 +6,7 @@
 use super::{Call, decode};
 use crate::errors;
 use crate::grpc::{self, Status};
+use crate::os::Node;
 use crate::serve::Pending;
 use bytes::Bytes;
 use mainstay_mvcc::{MvccError, check, is_read_only, is_serializable};
@@ -14,7 +15,7 @@ use mainstay_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp,
     ResponseHeader, TxnRequest,
 };
-use mainstay_raft::{Applied, Command, Node};
+use mainstay_raft::{Applied, Command};
 use prost::Message;
 
 pub(super) fn put(call: Call, message: Bytes) -> Option<Pending> {

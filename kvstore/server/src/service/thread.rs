@@ -3,9 +3,9 @@
 use super::Front;
 use super::watch_desk::WatchDesk;
 use crate::metrics::{Counters, ThreadCounters, Traffic};
+use crate::os::Node;
 use crate::route::Route;
 use crate::serve::{Role, Thread};
-use mainstay_raft::Node;
 use mainstay_watch::ShardSeed;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -2,12 +2,12 @@
 
 use super::thread::Shared;
 use crate::http2::Inbox;
+use crate::os::Node;
 use bytes::Bytes;
 use hashbrown::HashMap;
 use mainstay_mvcc::MvccError;
 use mainstay_proto::etcdserverpb::WatchRequest;
 use mainstay_proto::mvccpb::Event;
-use mainstay_raft::Node;
 use mainstay_watch::{History, HistoryError, Poll, Shard, ShardSeed, StreamId};
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -492,14 +492,22 @@ impl Disk for MemDisk {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let entered = self.enter(OpKind::List, None)?.sound()?;
-        let inside = entered
-            .state
-            .names
-            .keys()
-            .filter(|path| path.parent() == Some(dir));
-        Ok(inside
-            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
-            .collect())
+        let state = &entered.state;
+        let inside = state.names.keys().chain(&state.dirs);
+        let inside: BTreeSet<_> = inside
+            .filter_map(|path| path.strip_prefix(dir).ok()?.iter().next()?.to_str())
+            .collect();
+        Ok(inside.into_iter().map(str::to_owned).collect())
+    }
+
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        let mut entered = self.enter(OpKind::Unlink, None)?.sound()?;
+        let inside: Vec<_> = entered.state.names.keys().cloned().collect();
+        for path in inside.into_iter().filter(|path| path.starts_with(dir)) {
+            entered.state.change_name(NameChange::Remove { path });
+        }
+        entered.state.dirs.retain(|path| !path.starts_with(dir));
+        Ok(())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

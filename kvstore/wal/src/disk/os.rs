@@ -77,6 +77,13 @@ impl Disk for OsDisk {
         File::open(if here { Path::new(".") } else { dir })?.sync_all()
     }
 
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        match std::fs::remove_dir_all(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
         let file = OpenOptions::new()
             .write(true)
