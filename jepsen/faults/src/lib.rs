@@ -12,6 +12,7 @@
 //! What a machine must offer for which fault is named by [`Need`].
 
 pub mod capability;
+pub mod clock;
 pub mod disk;
 pub mod fabric;
 pub mod limits;
@@ -28,6 +29,7 @@ mod proof;
 mod spawn;
 
 pub use capability::Need;
+pub use clock::Clock;
 pub use disk::Disk;
 pub use error::{Error, Result};
 pub use fabric::Fabric;

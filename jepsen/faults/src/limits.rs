@@ -22,6 +22,8 @@ pub const DAEMON_DEADLINE: Duration = Duration::from_secs(10);
 pub const DAEMON_ANSWER_BYTES_MAX: usize = 1 << 20;
 /// One connection attempt or request of a readiness probe.
 pub const PROBE_DEADLINE: Duration = Duration::from_secs(1);
+/// A clock's jump to show: a cached `Date` is renewed every second.
+pub const CLOCK_DEADLINE: Duration = Duration::from_secs(5);
 /// Largest answer that a readiness probe or a clock reading takes.
 pub const PROBE_BYTES_MAX: u64 = 1 << 20;
 /// Longest line of a log file that is looked at; the rest of the line is skipped.

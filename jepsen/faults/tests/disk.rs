@@ -1,6 +1,10 @@
 //! Disks lose power, fill up, slow down, stand still and fail; and are as good as new afterwards.
 
-#![allow(clippy::unwrap_used, reason = "what tests share fails like the tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what tests share fails and prints like the tests"
+)]
 
 mod support;
 

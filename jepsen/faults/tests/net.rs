@@ -1,6 +1,10 @@
 //! Partitions and loss act on packets, one direction at a time, and are undone.
 
-#![allow(clippy::unwrap_used, reason = "what tests share fails like the tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what tests share fails and prints like the tests"
+)]
 
 mod support;
 
