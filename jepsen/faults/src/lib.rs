@@ -15,6 +15,7 @@ pub mod capability;
 pub mod clock;
 pub mod disk;
 pub mod fabric;
+pub mod files;
 pub mod limits;
 pub mod net;
 pub mod party;

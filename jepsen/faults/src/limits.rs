@@ -50,3 +50,5 @@ pub const PROXY_IDENTIFY_DEADLINE: Duration = Duration::from_secs(1);
 pub const PROXY_ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 /// Files looked at in one data directory.
 pub const FILES_MAX: usize = 100_000;
+/// Bytes of a deleted or truncated file that are kept to restore it.
+pub const UNDO_BYTES_MAX: u64 = 256 << 20;
