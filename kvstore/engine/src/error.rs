@@ -1,7 +1,7 @@
 //! What can go wrong in an engine.
 
-/// A failure of the engine. None of them is retried: after a failed write or flush the state on disk is
-/// unknown and the process must stop.
+/// A failure of the engine. All but [`EngineError::Full`] are final: after a failed write or flush the state
+/// on disk is unknown and the process must stop.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// Stored bytes fail their checksum or cannot be what was written.
@@ -10,6 +10,9 @@ pub enum EngineError {
     /// The operating system refused a read or a write.
     #[error("storage failed: {0}")]
     Io(String),
+    /// The disk has no room. Nothing of the call happened; the same call may be made again later.
+    #[error("no space left: {0}")]
+    Full(String),
     /// The checkpoint directory is already there.
     #[error("directory {0} already exists")]
     Exists(String),
@@ -20,6 +23,11 @@ pub enum EngineError {
 
 impl From<std::io::Error> for EngineError {
     fn from(e: std::io::Error) -> Self {
-        Self::Io(e.to_string())
+        match e.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Self::Full(e.to_string())
+            }
+            _ => Self::Io(e.to_string()),
+        }
     }
 }

@@ -101,7 +101,7 @@ impl Engine for MemEngine {
         }
     }
 
-    fn write(&self, batch: Batch) -> Result<(), EngineError> {
+    fn write(&self, batch: &Batch) -> Result<(), EngineError> {
         let mut state = self.state.write();
         for op in batch.iter() {
             match op {
@@ -157,7 +157,7 @@ mod tests {
     fn put(engine: &MemEngine, cf: Cf, key: &[u8], value: &[u8]) {
         let mut batch = Batch::new();
         batch.put(cf, key, value);
-        engine.write(batch).unwrap();
+        engine.write(&batch).unwrap();
     }
 
     #[test]

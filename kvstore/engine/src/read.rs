@@ -88,8 +88,9 @@ pub trait Engine: Read + Send + Sync + 'static {
     /// after reading whether the compacted revision has passed them.
     fn snapshot(&self) -> Self::Snapshot<'_>;
 
-    /// Applies the batch atomically over all column families. Not durable by itself.
-    fn write(&self, batch: Batch) -> Result<(), EngineError>;
+    /// Applies the batch atomically over all column families. Not durable by itself. When the disk is full
+    /// nothing of it is applied and it can be tried again.
+    fn write(&self, batch: &Batch) -> Result<(), EngineError>;
 
     /// Makes everything that was written before durable.
     fn flush(&self) -> Result<(), EngineError>;
@@ -105,7 +106,8 @@ pub trait Engine: Read + Send + Sync + 'static {
     fn set_compacted(&self, rev: i64);
 
     /// Does now what [`Engine::set_compacted`] allows, and drops records of [`Cf::Log`] of revisions
-    /// below `rev`. Makes the state durable first. Slow; meant for a background thread.
+    /// below `rev`, and gives their room back. Makes the state durable first. Slow; meant for a background
+    /// thread. When the disk is too full for it, what is done is done and it can be called again.
     fn reclaim(&self, rev: i64) -> Result<(), EngineError>;
 
     /// What the data occupies. Cheap enough for every status request.

@@ -49,6 +49,22 @@ pub struct Apply<'a, E: Engine> {
     done: Vec<RevisionEvents>,
 }
 
+/// A batch that is complete and not written yet. Nobody has seen anything of it.
+#[derive(Debug)]
+pub struct Sealed {
+    pub(crate) batch: Batch,
+    pub(crate) overlay: Overlay,
+    pub(crate) position: Position,
+    events: Vec<RevisionEvents>,
+}
+
+impl Sealed {
+    /// The events in revision order, for when the batch is written.
+    pub fn into_events(self) -> Vec<RevisionEvents> {
+        self.events
+    }
+}
+
 #[derive(Debug)]
 struct Change {
     key: Bytes,
@@ -175,7 +191,18 @@ impl<'a, E: Engine> Apply<'a, E> {
 
     /// Writes the batch: data, revision and the caller's records at once. Returns the events in
     /// revision order.
-    pub fn commit(mut self) -> Result<Vec<RevisionEvents>, MvccError> {
+    pub fn commit(self) -> Result<Vec<RevisionEvents>, MvccError> {
+        let (mvcc, sealed) = self.seal_batch();
+        mvcc.write(&sealed)?;
+        Ok(sealed.into_events())
+    }
+
+    /// Ends the batch without writing it: that is [`Mvcc::write`]'s part, which can be repeated.
+    pub fn finish(self) -> Sealed {
+        self.seal_batch().1
+    }
+
+    fn seal_batch(mut self) -> (&'a mut Mvcc<E>, Sealed) {
         for (key, slot) in self.overlay.iter() {
             match slot.change() {
                 Some(Some(record)) => {
@@ -189,22 +216,13 @@ impl<'a, E: Engine> Apply<'a, E> {
         if self.position != self.mvcc.position {
             self.position.write(&mut self.batch);
         }
-        let shared = &self.mvcc.shared;
-        if self.batch.is_empty() {
-            return Ok(self.done);
-        }
-        shared.begin_write();
-        if let Err(e) = shared.engine.write(std::mem::take(&mut self.batch)) {
-            shared.counts.disable();
-            return Err(e.into());
-        }
-        shared
-            .counts
-            .advance(self.position.revision, self.overlay.births());
-        shared.publish(self.position);
-        shared.end_write();
-        self.mvcc.position = self.position;
-        Ok(self.done)
+        let sealed = Sealed {
+            batch: self.batch,
+            overlay: self.overlay,
+            position: self.position,
+            events: self.done,
+        };
+        (self.mvcc, sealed)
     }
 
     /// The current revision as seen by the request under way.

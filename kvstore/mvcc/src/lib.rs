@@ -35,7 +35,7 @@ mod store;
 mod txn;
 mod view;
 
-pub use self::apply::{Apply, RevisionEvents};
+pub use self::apply::{Apply, RevisionEvents, Sealed};
 pub use self::chunks::RangeChunks;
 pub use self::counts::CountStats;
 pub use self::error::MvccError;

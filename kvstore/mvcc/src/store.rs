@@ -1,10 +1,11 @@
 //! The store: an engine, where it stands, and who may write.
 
+use crate::apply::Sealed;
 use crate::counts::{Counts, Latest};
 use crate::limits::CountLimits;
 use crate::{Apply, MvccError, Reader, keys};
 use bytes::Bytes;
-use mainstay_engine::{Batch, Cf, Engine, Read};
+use mainstay_engine::{Batch, Cf, Engine, EngineError, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -174,6 +175,34 @@ impl<E: Engine> Mvcc<E> {
     /// Starts a batch of requests. Nothing happens unless it is committed.
     pub fn begin(&mut self) -> Apply<'_, E> {
         Apply::new(self)
+    }
+
+    /// Writes a finished batch, once: data, revision and the caller's records together. After
+    /// [`EngineError::Full`](mainstay_engine::EngineError::Full) nothing has happened and the same batch may
+    /// be given again; no other batch may be begun before it is written.
+    pub fn write(&mut self, sealed: &Sealed) -> Result<(), MvccError> {
+        if sealed.batch.is_empty() {
+            return Ok(());
+        }
+        let shared = &self.shared;
+        shared.begin_write();
+        match shared.engine.write(&sealed.batch) {
+            Ok(()) => {}
+            Err(e @ EngineError::Full(_)) => {
+                shared.end_write();
+                return Err(e.into());
+            }
+            Err(e) => {
+                shared.counts.disable();
+                return Err(e.into());
+            }
+        }
+        let births = sealed.overlay.births();
+        shared.counts.advance(sealed.position.revision, births);
+        shared.publish(sealed.position);
+        shared.end_write();
+        self.position = sealed.position;
+        Ok(())
     }
 
     /// The revision of the last committed writing request; 1 for an empty store.

@@ -195,7 +195,7 @@ impl Layout for Indexed {
             out.put(Cf::Live, &self.revision.to_be_bytes(), &record);
         }
         out.put(Cf::Meta, b"revision", &self.revision.to_be_bytes());
-        Ok(self.engine.write(out)?)
+        Ok(self.engine.write(&out)?)
     }
 
     fn get(&self, key: &Bytes) -> anyhow::Result<usize> {
@@ -221,10 +221,11 @@ impl Layout for Indexed {
                 out.delete(Cf::Live, &revision.to_be_bytes());
             }
             if out.len() >= 1000 {
-                self.engine.write(std::mem::take(&mut out))?;
+                self.engine.write(&out)?;
+                out.clear();
             }
         }
-        self.engine.write(out)?;
+        self.engine.write(&out)?;
         self.engine.flush()?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The engine itself.
 
 use crate::cursor::{RocksCursor, bounded};
+use crate::limits::GARBAGE_FACTOR;
 use crate::sums::Sums;
 use crate::{RocksOptions, tuning};
 use bytes::Bytes;
@@ -139,6 +140,26 @@ impl RocksEngine {
             .map_err(|e| self.failed(e))
     }
 
+    fn compact(&self, cf: Cf, start: Option<&[u8]>, end: Option<&[u8]>) {
+        let mut options = CompactOptions::default();
+        options.set_exclusive_manual_compaction(false);
+        self.db
+            .compact_range_cf_opt(self.cf(cf), start, end, &options);
+    }
+
+    /// Whether the files hold more than [`GARBAGE_FACTOR`] times what merging them would leave.
+    fn mostly_garbage(&self, cf: Cf) -> bool {
+        let files = self.property(cf, properties::LIVE_SST_FILES_SIZE);
+        let alive = self.property(cf, properties::ESTIMATE_LIVE_DATA_SIZE);
+        files / GARBAGE_FACTOR > alive
+    }
+
+    /// Flushes and compactions that failed since the engine was opened.
+    fn background_failures(&self) -> u64 {
+        let count = self.db.property_int_value(properties::BACKGROUND_ERRORS);
+        count.ok().flatten().unwrap_or(0)
+    }
+
     fn property(&self, cf: Cf, name: &rocksdb::properties::PropName) -> u64 {
         let value = self.db.property_int_value_cf(self.cf(cf), name);
         value.ok().flatten().unwrap_or(0)
@@ -197,9 +218,9 @@ impl Engine for RocksEngine {
         }
     }
 
-    fn write(&self, batch: Batch) -> Result<(), EngineError> {
+    fn write(&self, batch: &Batch) -> Result<(), EngineError> {
         self.db
-            .write_opt(self.native(&batch), &self.write)
+            .write_opt(self.native(batch), &self.write)
             .map_err(|e| self.failed(e))
     }
 
@@ -243,11 +264,17 @@ impl Engine for RocksEngine {
             self.drop_log(*reclaimed, rev)?;
             *reclaimed = rev;
         }
-        let mut options = CompactOptions::default();
-        options.set_exclusive_manual_compaction(false);
-        let everything = None::<&[u8]>;
-        self.db
-            .compact_range_cf_opt(self.cf(Cf::Hist), everything, everything, &options);
+        let failures = self.background_failures();
+        self.compact(Cf::Hist, None, None);
+        // What was deleted is only a mark so far. Merging is cheap where it is most of what there is.
+        self.compact(Cf::Log, None, Some(&rev.to_be_bytes()));
+        if self.mostly_garbage(Cf::Live) {
+            self.compact(Cf::Live, None, None);
+        }
+        if self.background_failures() > failures {
+            // RocksDB does not say why; anything worse than this stops all writes.
+            return Err(EngineError::Full("compaction did not finish".into()));
+        }
         Ok(())
     }
 
@@ -318,7 +345,11 @@ fn not_opened(e: Error, existed: bool) -> EngineError {
 }
 
 fn failed(e: Error) -> EngineError {
+    let full = ["No space left on device", "Disk quota exceeded"];
     match e.kind() {
+        ErrorKind::IOError if full.iter().any(|text| e.as_ref().contains(text)) => {
+            EngineError::Full(e.into_string())
+        }
         ErrorKind::Corruption => EngineError::Corrupt(e.into_string()),
         ErrorKind::IOError => EngineError::Io(e.into_string()),
         _ => EngineError::Other(e.into_string()),

@@ -24,6 +24,9 @@ pub(crate) const MEMTABLES_PER_CF_MAX: i32 = 4;
 /// Size of table files, in bytes. Small enough for dropping the old log by whole files.
 pub(crate) const TABLE_FILE_BYTES: u64 = 16 << 20;
 
+/// Reclaiming merges a column family whose files hold more than this many times what it would leave.
+pub(crate) const GARBAGE_FACTOR: u64 = 2;
+
 /// Bytes of a table block.
 pub(crate) const BLOCK_BYTES: usize = 8 << 10;
 

@@ -43,9 +43,9 @@ pub(crate) fn families(
     let cache = Cache::new_hyper_clock_cache(chosen.block_cache_bytes, 0);
     let family = |cf: Cf| {
         let options = match cf {
-            Cf::Live => live(&cache),
-            Cf::Hist => hist(&cache, droppable),
-            Cf::Log => large(&cache),
+            Cf::Live => live(&cache, chosen),
+            Cf::Hist => hist(&cache, chosen, droppable),
+            Cf::Log => large(&cache, chosen),
             Cf::Lease | Cf::Auth | Cf::Meta => small(&cache),
         };
         ColumnFamilyDescriptor::new(cf.name(), options)
@@ -57,8 +57,8 @@ pub(crate) fn families(
 }
 
 /// Point reads of present and absent keys (every put reads first), ordered scans, overwrites, churn.
-fn live(cache: &Cache) -> Options {
-    let mut o = large(cache);
+fn live(cache: &Cache, chosen: &RocksOptions) -> Options {
+    let mut o = large(cache, chosen);
     let mut tables = table_options(cache);
     tables.set_block_size(LIVE_BLOCK_BYTES);
     tables.set_bloom_filter(10.0, false);
@@ -77,8 +77,8 @@ fn live(cache: &Cache) -> Options {
 }
 
 /// Written once, mostly dropped soon; read for old revisions.
-fn hist(cache: &Cache, droppable: &Arc<AtomicI64>) -> Options {
-    let mut o = large(cache);
+fn hist(cache: &Cache, chosen: &RocksOptions, droppable: &Arc<AtomicI64>) -> Options {
+    let mut o = large(cache, chosen);
     // Most of it is dropped before a second compaction would pay.
     o.set_level_zero_file_num_compaction_trigger(HIST_L0_FILES_TRIGGER);
     let droppable = Arc::clone(droppable);
@@ -93,9 +93,10 @@ fn hist(cache: &Cache, droppable: &Arc<AtomicI64>) -> Options {
     o
 }
 
-fn large(cache: &Cache) -> Options {
+fn large(cache: &Cache, chosen: &RocksOptions) -> Options {
     let mut o = any(cache);
-    o.set_write_buffer_size(MEMTABLE_BYTES_MAX);
+    // After the disk was full, RocksDB writes again only when there is room for the largest memtable.
+    o.set_write_buffer_size(MEMTABLE_BYTES_MAX.min(chosen.memtables_bytes / 2));
     o.set_max_write_buffer_number(MEMTABLES_PER_CF_MAX);
     o.set_compression_type(DBCompressionType::Lz4);
     o

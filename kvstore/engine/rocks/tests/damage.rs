@@ -38,7 +38,7 @@ fn database(dir: &Path, listed: bool) {
             batch.put(Cf::Log, &n.to_be_bytes(), b"event");
         }
         batch.put(Cf::Meta, b"applied", &part.to_be_bytes());
-        engine.write(batch).unwrap();
+        engine.write(&batch).unwrap();
         engine.flush().unwrap();
     }
     if listed {

@@ -14,7 +14,7 @@ fn open(dir: &Path) -> RocksEngine {
 fn put(engine: &RocksEngine, cf: Cf, key: &[u8], value: &[u8]) {
     let mut batch = Batch::new();
     batch.put(cf, key, value);
-    engine.write(batch).unwrap();
+    engine.write(&batch).unwrap();
 }
 
 fn keys(read: &dyn Read, start: &[u8], end: Option<&[u8]>, dir: Direction) -> Vec<Vec<u8>> {
@@ -91,7 +91,7 @@ fn a_crash_leaves_all_column_families_at_the_last_flush() {
         for cf in Cf::ALL {
             batch.put(cf, b"n", &n.to_be_bytes());
         }
-        engine.write(batch).unwrap();
+        engine.write(&batch).unwrap();
         if n == 50 {
             engine.flush().unwrap();
         }
