@@ -173,8 +173,9 @@ async fn write(
                 return discard(&pump, &mut to, &mut queue, left).await;
             }
             let slice = slice(pump.shape(), rest.len());
-            to.write_all(&rest[..slice]).await?;
+            // Counted first: who has received something finds it counted.
             pump.passed(slice);
+            to.write_all(&rest[..slice]).await?;
             rest = &rest[slice..];
             if let Some(rate) = pump.shape().bytes_per_second {
                 free = free.max(Instant::now()) + cost(slice, rate.get());

@@ -62,7 +62,7 @@ pub(super) async fn serve(
 }
 
 async fn carry(spec: &ProxySpec, links: &Links, caller: TcpStream, address: SocketAddr) {
-    let link = match identify(&spec.sources, address, spec.listen).await {
+    let link = match identify(&spec.sources, address, &caller).await {
         Some(party) => links.of(party),
         None => Arc::clone(links.unknown()),
     };
@@ -117,10 +117,10 @@ async fn through(link: &Link, mut caller: TcpStream, mut target: TcpStream) {
     }
 }
 
-async fn identify(sources: &Sources, caller: SocketAddr, listen: SocketAddr) -> Option<Party> {
+async fn identify(sources: &Sources, caller: SocketAddr, stream: &TcpStream) -> Option<Party> {
     match sources {
         Sources::ByAddress(parties) => parties.get(&caller.ip()).copied(),
-        Sources::ByProcess(table) => table.find(caller, listen).await,
+        Sources::ByProcess(table) => table.find(caller, stream.local_addr().ok()?).await,
     }
 }
 
