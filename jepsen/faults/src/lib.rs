@@ -4,7 +4,8 @@
 //!
 //! - **A fault proves that it acted.** Every injection returns a [`Proof`] or something that makes one: packets that a
 //!   rule counted, a process state read from `/proc`, the errno a probe write met, bytes before and after.
-//! - **A fault can be undone**, and is undone when its owner is dropped.
+//! - **A fault can be undone.** Networks, links, disks, clocks and processes are, when their owner is dropped; damage in
+//!   files is by [`files::Injury::undo`].
 //! - **Nothing is left behind.** Everything that outlives a process (namespaces, mounts, loop devices) carries the
 //!   number of the [`Run`] that made it, and the next run removes what dead runs left.
 //!

@@ -65,18 +65,18 @@ impl Single {
     }
 
     fn etcdctl(&self, args: &[&str]) -> String {
-        let output = Command::new("etcdctl")
-            .env("ETCDCTL_API", "3")
-            .args([
-                "--endpoints",
-                &self.client.to_string(),
-                "--command-timeout=1s",
-            ])
-            .args(args)
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        etcdctl(self.client, args)
     }
+}
+
+fn etcdctl(client: SocketAddr, args: &[&str]) -> String {
+    let output = Command::new("etcdctl")
+        .env("ETCDCTL_API", "3")
+        .args(["--endpoints", &client.to_string(), "--command-timeout=1s"])
+        .args(args)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// The server, if it and all of this can be had.
@@ -108,6 +108,53 @@ fn acknowledged_writes_survive_power_cuts() {
         single.process.restart().unwrap();
         single.ready();
         assert!((0..=round).all(|n| single.has(&format!("key{n}"))));
+    }
+}
+
+/// In the order in which a real outage acts: nothing reaches any disk any more, and then everything is dead.
+#[test]
+fn acknowledged_writes_survive_a_power_cut_of_all_members() {
+    let Some(server) = prepared(&[Need::LoopDisks, Need::Namespaces, Need::PacketFilter]) else {
+        return;
+    };
+    let run = Run::claim().unwrap();
+    let fabric = Fabric::namespaces(&run, 3, true).unwrap();
+    let create = |m: usize| Disk::create(&run, &format!("m{m}"), DISK_BYTES, Kind::Plain).unwrap();
+    let mut disks: Vec<Disk> = (0..3).map(create).collect();
+    let mut members: Vec<Process> = (0..3)
+        .map(|m| {
+            let mut spec = member(&server, &fabric, m, &disks[m].data());
+            spec.log = run.dir().join(format!("m{m}.log"));
+            Process::spawn(spec).unwrap()
+        })
+        .collect();
+    let client = |m: usize| fabric.place(m).client;
+    let put = |m: usize, key: &str| etcdctl(client(m), &["put", key, "value"]) == "OK";
+    for round in 0..2 {
+        let key = |m: usize| format!("key{round}-{m}");
+        for m in 0..3 {
+            support::wait("a write is acknowledged", || put(m, &key(m)));
+        }
+        for disk in &mut disks {
+            disk.cut().unwrap();
+        }
+        for process in &mut members {
+            process.kill().unwrap();
+        }
+        for (disk, process) in disks.iter_mut().zip(&mut members) {
+            let proof = disk.restore().unwrap();
+            assert!(proof.acted, "{proof}");
+            process.restart().unwrap();
+        }
+        for m in 0..3 {
+            let get = ["get", &key(m), "--print-value-only"];
+            let read = || etcdctl(client(m), &get) == "value";
+            println!(
+                "m{m} serves {} after {:?}",
+                key(m),
+                support::wait("it is there", read)
+            );
+        }
     }
 }
 
