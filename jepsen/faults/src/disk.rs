@@ -25,6 +25,7 @@ mod probe;
 
 pub use faulty::Throttle;
 pub(crate) use mounts::sweep;
+pub use power::power_cut;
 
 use crate::command;
 use crate::error::{Error, Result};

@@ -181,6 +181,16 @@ impl Process {
         Ok(Proof::acted(format!("process {id} ended: {status}")))
     }
 
+    /// Sends SIGKILL and does not wait: once this returns, no thread gets back from the system call it is in. An ended
+    /// process is no error.
+    pub fn doom(&mut self) -> Result<()> {
+        if self.is_running() {
+            self.signal(Signal::KILL)
+        } else {
+            Ok(())
+        }
+    }
+
     /// SIGTERM, and waits for the end. Returns how it ended and how long that took.
     pub fn terminate(&mut self, deadline: Duration) -> Result<(ExitStatus, Duration)> {
         let start = Instant::now();

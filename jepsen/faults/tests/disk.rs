@@ -8,13 +8,14 @@
 
 mod support;
 
-use mainstay_faults::disk::{Disk, Kind, Throttle};
+use mainstay_faults::disk::{Disk, Kind, Throttle, power_cut};
+use mainstay_faults::process::{Process, Spec};
 use mainstay_faults::{Need, Run};
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::num::NonZeroU64;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -62,6 +63,58 @@ fn a_power_cut_acts_on_a_disk_with_a_daemon_too() {
     if able(&[Need::BlockDaemon]) {
         power_cuts(Kind::Daemon);
     }
+}
+
+/// Appends and syncs, and says so each time it was told that a sync succeeded.
+#[test]
+#[ignore = "only run by a_dead_process_has_acknowledged_nothing_that_is_lost, in a process of its own"]
+fn appends_and_acknowledges_until_killed() {
+    let file = PathBuf::from(std::env::var_os("APPENDS").unwrap());
+    let acks = PathBuf::from(std::env::var_os("ACKS").unwrap());
+    let mut acks = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(acks)
+        .unwrap();
+    while sync(&file, "x").is_ok() {
+        acks.write_all(b"a").unwrap();
+    }
+}
+
+#[test]
+fn a_dead_process_has_acknowledged_nothing_that_is_lost() {
+    if !able(&[Need::LoopDisks]) {
+        return;
+    }
+    let run = Run::claim().unwrap();
+    let mut disk = Disk::create(&run, "d", DISK_BYTES, Kind::Plain).unwrap();
+    let mut all = 0;
+    for round in 0..15 {
+        let appends = disk.path().join(format!("appends{round}"));
+        let acks = run.dir().join(format!("acks{round}"));
+        let bytes = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
+        let mut spec = Spec::new(std::env::current_exe().unwrap(), run.dir().join("log")).args([
+            "--ignored",
+            "--exact",
+            "appends_and_acknowledges_until_killed",
+        ]);
+        spec.env = vec![
+            ("APPENDS".into(), appends.clone().into()),
+            ("ACKS".into(), acks.clone().into()),
+        ];
+        let mut process = Process::spawn(spec).unwrap();
+        support::wait("something is acknowledged", || bytes(&acks) > 20);
+        power_cut([(&mut process, &mut disk)]).unwrap();
+        let proof = disk.restore().unwrap();
+        assert!(proof.acted, "{proof}");
+        let (kept, acknowledged) = (bytes(&appends), bytes(&acks));
+        assert!(
+            kept >= acknowledged,
+            "{kept} of {acknowledged} acknowledged appends are there"
+        );
+        all += acknowledged;
+    }
+    println!("all of {all} appends acknowledged in 15 rounds are there");
 }
 
 #[test]

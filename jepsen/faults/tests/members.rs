@@ -8,7 +8,7 @@
 
 mod support;
 
-use mainstay_faults::disk::{Disk, Kind};
+use mainstay_faults::disk::{Disk, Kind, power_cut};
 use mainstay_faults::process::{Process, http_ok};
 use mainstay_faults::{Fabric, Need, Run};
 use std::net::SocketAddr;
@@ -99,9 +99,7 @@ fn acknowledged_writes_survive_power_cuts() {
     let mut single = Single::start(&server, Kind::Plain);
     for round in 0..5 {
         assert!(single.put(&format!("key{round}")));
-        single.disk.cut().unwrap();
-        assert!(!single.put("after the cut"), "acknowledged without power");
-        single.process.kill().unwrap();
+        power_cut([(&mut single.process, &mut single.disk)]).unwrap();
         let proof = single.disk.restore().unwrap();
         println!("{proof}");
         assert!(proof.acted);
@@ -111,7 +109,6 @@ fn acknowledged_writes_survive_power_cuts() {
     }
 }
 
-/// In the order in which a real outage acts: nothing reaches any disk any more, and then everything is dead.
 #[test]
 fn acknowledged_writes_survive_a_power_cut_of_all_members() {
     let Some(server) = prepared(&[Need::LoopDisks, Need::Namespaces, Need::PacketFilter]) else {
@@ -135,12 +132,7 @@ fn acknowledged_writes_survive_a_power_cut_of_all_members() {
         for m in 0..3 {
             support::wait("a write is acknowledged", || put(m, &key(m)));
         }
-        for disk in &mut disks {
-            disk.cut().unwrap();
-        }
-        for process in &mut members {
-            process.kill().unwrap();
-        }
+        power_cut(members.iter_mut().zip(&mut disks)).unwrap();
         for (disk, process) in disks.iter_mut().zip(&mut members) {
             let proof = disk.restore().unwrap();
             assert!(proof.acted, "{proof}");

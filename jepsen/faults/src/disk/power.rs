@@ -2,6 +2,7 @@
 
 use super::{Disk, State};
 use crate::error::{Error, Result};
+use crate::process::Process;
 use crate::proof::Proof;
 use std::fs::File;
 use std::io;
@@ -13,9 +14,31 @@ const SHUTDOWN: libc::Ioctl = 0x8004_587d_u32 as libc::Ioctl;
 /// Do not flush the journal first.
 const NO_LOG_FLUSH: u32 = 2;
 
+/// Cuts the power of several members at once: no process runs another instruction of its own, nothing more reaches any
+/// disk, and then all processes are reaped. [`Disk::restore`] and [`Process::restart`] bring them back.
+///
+/// The order matters. ext4 may report success for a sync that was under way when its power was cut, although nothing was
+/// kept. A process that still lives would then acknowledge what is lost, which no real power cut lets it do. So SIGKILL is
+/// *sent* first: a thread inside a system call never returns from it, and what it was doing is cut off in the middle.
+pub fn power_cut<'a>(
+    members: impl IntoIterator<Item = (&'a mut Process, &'a mut Disk)>,
+) -> Result<()> {
+    let mut members: Vec<_> = members.into_iter().collect();
+    for (process, _) in &mut members {
+        process.doom()?;
+    }
+    for (_, disk) in &mut members {
+        disk.cut()?;
+    }
+    for (process, _) in &mut members {
+        process.kill()?;
+    }
+    Ok(())
+}
+
 impl Disk {
-    /// Cuts the power: from now on every write and sync fails, and nothing more reaches the disk. To cut several members'
-    /// power at once, cut all disks first and kill the processes then.
+    /// Cuts the power: from now on every write and sync fails, and nothing more reaches the disk. Processes that tell
+    /// others what they have synced must be [doomed](Process::doom) before; [`power_cut`] does it all.
     ///
     /// Just before, a marker is written and not synced; [`Disk::restore`] looks for it.
     pub fn cut(&mut self) -> Result<()> {
