@@ -4,13 +4,18 @@ use bytes::BytesMut;
 use mainstay_engine::{Cf, Engine};
 use mainstay_lease::{Checkpoint, LeaseError, Lessor, Record};
 use mainstay_mvcc::{Apply, LeaseLookup, MvccError};
+use mainstay_proto::etcdserverpb::AlarmType;
 
+use crate::alarms::{AlarmChange, Alarms, Effect};
 use crate::codec::put_stored_membership;
 use crate::command::{Applied, Decoded, Origin};
 use crate::error::Error;
 use crate::members::{Attributes, Members};
 use crate::metrics::{Metrics, count};
-use crate::records::{META_ATTRIBUTES, META_MEMBERSHIP, META_REMOVED, id_key, lease_key};
+use crate::quota::txn_charge;
+use crate::records::{
+    META_ATTRIBUTES, META_MEMBERSHIP, META_REMOVED, alarm_key, id_key, lease_key,
+};
 use crate::types::StoredMembership;
 use crate::waiters::Outcome;
 
@@ -29,6 +34,8 @@ pub(crate) struct Batch<'a, T: Engine> {
     pub(crate) lessor: &'a mut Lessor,
     pub(crate) members: &'a mut Members,
     pub(crate) members_changed: bool,
+    pub(crate) alarms: &'a mut Alarms,
+    pub(crate) alarms_changed: bool,
     pub(crate) compacted: Option<i64>,
     pub(crate) outcomes: Vec<(u64, Outcome)>,
     pub(crate) me: u64,
@@ -49,8 +56,30 @@ impl<T: Engine> Batch<'_, T> {
         Ok(())
     }
 
+    /// What active alarms forbid, as in etcd: damage any change of the store, want of space what adds to it.
+    fn refusal(&self, command: &Decoded) -> Option<Error> {
+        if self.alarms.is_empty() {
+            return None;
+        }
+        let (changes, adds) = match command {
+            Decoded::Put(_) | Decoded::LeaseGrant { .. } => (true, true),
+            Decoded::Txn(r) => (true, txn_charge(r) > 0),
+            Decoded::DeleteRange(_) | Decoded::Compact { .. } | Decoded::LeaseRevoke { .. } => {
+                (true, false)
+            }
+            _ => (false, false),
+        };
+        if changes && self.alarms.any(AlarmType::Corrupt) {
+            return Some(Error::Corrupt);
+        }
+        (adds && self.alarms.any(AlarmType::Nospace)).then_some(Error::NoSpace)
+    }
+
     /// The outer error is of the store, the inner one an answer.
     fn execute(&mut self, command: Decoded) -> Result<Outcome, MvccError> {
+        if let Some(refusal) = self.refusal(&command) {
+            return Ok(Err(refusal));
+        }
         Ok(match command {
             Decoded::Put(r) => Ok(Applied::Put(self.apply.put(&r, &Leases(self.lessor))?)),
             Decoded::DeleteRange(r) => Ok(Applied::DeleteRange(self.apply.delete_range(&r)?)),
@@ -93,7 +122,35 @@ impl<T: Engine> Batch<'_, T> {
                 }
                 Ok(Applied::Done)
             }
+            Decoded::Alarm(change) => Ok(self.change_alarm(&change)),
         })
+    }
+
+    fn change_alarm(&mut self, change: &AlarmChange) -> Applied {
+        let (effect, named) = self.alarms.change(change);
+        let key = alarm_key(change.kind as i32, change.member);
+        let batch = self.apply.batch_mut();
+        match effect {
+            Effect::Nothing => {}
+            Effect::Saved(cause) => batch.put(Cf::Meta, &key, &[cause.code()]),
+            Effect::Dropped => batch.delete(Cf::Meta, &key),
+        }
+        self.alarms_changed |= effect != Effect::Nothing;
+        Applied::Alarm {
+            named,
+            revision: self.apply.revision(),
+        }
+    }
+
+    /// A member that is gone cannot withdraw what its disk raised.
+    fn forget_alarms(&mut self, member: u64) {
+        for kind in self.alarms.of_disk(member) {
+            self.alarms.remove(kind, member);
+            self.apply
+                .batch_mut()
+                .delete(Cf::Meta, &alarm_key(kind, member));
+            self.alarms_changed = true;
+        }
     }
 
     fn grant(&mut self, id: i64, ttl: i64) -> Outcome {
@@ -137,6 +194,7 @@ impl<T: Engine> Batch<'_, T> {
             let batch = self.apply.batch_mut();
             batch.delete(Cf::Meta, &id_key(META_ATTRIBUTES, id));
             batch.put(Cf::Meta, &id_key(META_REMOVED, id), &[]);
+            self.forget_alarms(id);
         }
         let mut out = BytesMut::new();
         put_stored_membership(&mut out, &self.members.stored);

@@ -6,10 +6,12 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use mainstay_proto::etcdserverpb::{
-    DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, TxnRequest, TxnResponse,
+    AlarmMember, AlarmType, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
+    TxnRequest, TxnResponse,
 };
 use prost::Message;
 
+use crate::alarms::{AlarmCause, AlarmChange};
 use crate::codec::{Malformed, Put, Reader};
 
 const VERSION: u8 = 1;
@@ -39,6 +41,8 @@ pub enum Command {
         client_urls: Vec<String>,
         incarnation: u64,
     },
+    /// Raises or withdraws an alarm.
+    Alarm(AlarmChange),
 }
 
 /// What applying a command returned. Headers inside carry only the revision.
@@ -47,9 +51,22 @@ pub enum Applied {
     Put(PutResponse),
     DeleteRange(DeleteRangeResponse),
     Txn(TxnResponse),
-    Compact { revision: i64 },
-    LeaseGrant { id: i64, ttl: i64, revision: i64 },
-    LeaseRevoke { revision: i64 },
+    Compact {
+        revision: i64,
+    },
+    LeaseGrant {
+        id: i64,
+        ttl: i64,
+        revision: i64,
+    },
+    LeaseRevoke {
+        revision: i64,
+    },
+    /// The alarm that the change was about, if there is or was one.
+    Alarm {
+        named: Option<AlarmMember>,
+        revision: i64,
+    },
     Done,
 }
 
@@ -83,6 +100,7 @@ pub(crate) enum Decoded {
         client_urls: Vec<String>,
         incarnation: u64,
     },
+    Alarm(AlarmChange),
 }
 
 impl Command {
@@ -96,6 +114,7 @@ impl Command {
             Self::LeaseRevoke { .. } => 6,
             Self::LeaseCheckpoint(_) => 7,
             Self::Attributes { .. } => 8,
+            Self::Alarm(_) => 9,
         }
     }
 
@@ -137,9 +156,20 @@ impl Command {
                 out.put_len_bytes(name.as_bytes());
                 out.put_strings(client_urls);
             }
+            Self::Alarm(change) => {
+                out.put_u8(u8::from(change.active));
+                out.put_u8(change.cause.code());
+                out.put_u32_le(change.kind as u32);
+                out.put_u64_le(change.member);
+            }
         }
         out.freeze()
     }
+}
+
+/// Whether encoded bytes are a put or a transaction, without decoding them.
+pub(crate) fn is_put_or_txn(bytes: &[u8]) -> bool {
+    matches!(bytes, [VERSION, 1 | 3, ..])
 }
 
 /// The counterpart of [`Command::encode`].
@@ -179,9 +209,23 @@ pub(crate) fn decode(bytes: Bytes) -> Result<(Origin, Decoded), Malformed> {
                 client_urls: r.strings()?,
             }
         }
+        9 => Decoded::Alarm(alarm_change(&mut r)?),
         _ => return Err(Malformed("command kind")),
     };
     Ok((origin, decoded))
+}
+
+fn alarm_change(r: &mut Reader) -> Result<AlarmChange, Malformed> {
+    let active = r.bool()?;
+    let cause = AlarmCause::from_code(r.u8()?).ok_or(Malformed("alarm cause"))?;
+    let kind = i32::try_from(r.u32()?).ok();
+    let kind = kind.and_then(|kind| AlarmType::try_from(kind).ok());
+    Ok(AlarmChange {
+        active,
+        cause,
+        kind: kind.ok_or(Malformed("alarm type"))?,
+        member: r.u64()?,
+    })
 }
 
 fn message<M: Message + Default>(bytes: Bytes, what: &'static str) -> Result<M, Malformed> {
@@ -223,6 +267,12 @@ mod tests {
                 client_urls: vec!["http://c".into()],
                 incarnation: 8,
             },
+            Command::Alarm(AlarmChange {
+                active: true,
+                member: 7,
+                kind: AlarmType::Corrupt,
+                cause: AlarmCause::Disk,
+            }),
         ];
         for command in all {
             let (_, decoded) = decode(command.encode(ORIGIN)).expect("decodes");

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 
 use crate::peer::PeerUrl;
+use crate::space::Room;
 
 /// A connected byte stream.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -47,6 +48,11 @@ pub trait Env: Clone + fmt::Debug + Send + Sync + 'static {
 
     /// Opens a checkpoint only to be asked for a few records.
     fn inspect_engine(&self, dir: &Path) -> Result<Self::Engine, EngineError>;
+
+    /// How much room the file system of `dir` has; `None` where nobody knows, which is as good as plenty.
+    fn room(&self, _dir: &Path) -> io::Result<Option<Room>> {
+        Ok(None)
+    }
 
     /// Runs Raft's tasks apart from those that serve clients.
     fn spawn<T: Send + 'static>(

@@ -96,8 +96,12 @@ impl<E: Env> Inner<E> {
                     self.fatal(&e);
                 }
             }
+            let keep = self.shared.space.log_keep_bytes;
+            if self.wal.disk_bytes() > keep.saturating_add(keep / 4) {
+                self.purge_log(keep).await;
+            }
             let written = self.wal.stats().bytes;
-            if written.saturating_sub(snapshot_at) > SNAPSHOT_LOG_BYTES {
+            if written.saturating_sub(snapshot_at) > SNAPSHOT_LOG_BYTES.min(keep / 2) {
                 snapshot_at = written;
                 if let Err(e) = self.raft.trigger().snapshot().await {
                     self.fatal(&e);

@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
+mod alarms;
 mod answer;
 mod batch;
 mod codec;
@@ -14,6 +16,7 @@ mod config;
 pub mod env;
 mod error;
 mod files;
+mod full;
 pub mod ident;
 pub mod identity;
 mod leadership;
@@ -26,16 +29,20 @@ mod metrics;
 mod node;
 mod peer;
 mod proposals;
+pub mod quota;
 mod reads;
 mod reclaim;
 mod records;
 mod snapshot;
+mod space;
+mod space_watch;
 mod start;
 mod state_dir;
 mod state_machine;
 mod types;
 mod waiters;
 
+pub use self::alarms::{AlarmCause, AlarmChange};
 pub use self::command::{Applied, Command};
 pub use self::config::{InitialMember, NodeConfig};
 pub use self::env::Env;
@@ -43,4 +50,5 @@ pub use self::error::{Error, StartError, StopReason};
 pub use self::metrics::Metrics;
 pub use self::node::{LeaderInfo, LeaseInfo, Node, Status};
 pub use self::peer::{PeerUrl, RemoteCluster, fetch_members};
+pub use self::space::Room;
 pub use self::state_machine::Reader;

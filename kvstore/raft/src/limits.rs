@@ -81,8 +81,48 @@ pub const LEASE_CHECKPOINT_BATCH: usize = 1000;
 /// Period of the lease expiry loop.
 pub const LEASE_TICK: Duration = Duration::from_millis(200);
 
+/// Alarms kept at once; more are not recorded. Far above one of each type for every member.
+pub const ALARMS_MAX: usize = 1024;
+
 /// Members a cluster may have.
 pub const MEMBERS_MAX: usize = 64;
 
+/// How often a member looks how much room its disks have …
+pub const ROOM_TICK: Duration = Duration::from_millis(250);
+/// … and how often while there is too little.
+pub const ROOM_TICK_LOW: Duration = Duration::from_millis(50);
+
+/// With less free room than this share of the disk, within the bounds below, new data is refused: what
+/// remains is for the log, for flushing what is in memory and for the compactions that give room back.
+pub const ROOM_LOW_SHARE: u64 = 8;
+pub const ROOM_LOW_BYTES_MIN: u64 = 6 << 20;
+pub const ROOM_LOW_BYTES_MAX: u64 = 2 << 30;
+/// New data is taken again with half as much room more, in halves of the low mark.
+pub const ROOM_ENOUGH_FACTOR: u64 = 3;
+/// The reserve is given up below this share of the low mark.
+pub const CRITICAL_SHARE: u64 = 4;
+/// Size of the reserve as a share of the low mark, and at most.
+pub const BALLAST_SHARE: u64 = 2;
+pub const BALLAST_BYTES_MAX: u64 = 768 << 20;
+
+/// How often work that a full disk stopped is tried again.
+pub const FULL_RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a member whose disk is nearly full tries to shrink its log and drop history.
+pub const SHRINK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Bytes of the log kept on disk beside what a snapshot makes superfluous …
+pub const LOG_KEEP_BYTES: u64 = 1 << 30;
+/// … and at most this share of the disk; snapshots come that often, too.
+pub const LOG_KEEP_SHARE: u64 = 8;
+
+/// Bytes of proposals that a leader has taken and that are not decided yet; more are refused …
+pub const UNDECIDED_BYTES_MAX: usize = 128 << 20;
+/// … and on a small disk, whose log must hold them, this share of its low mark.
+pub const UNDECIDED_SHARE: u64 = 2;
+
+const _: () = assert!(CRITICAL_SHARE > BALLAST_SHARE && BALLAST_SHARE > 1);
+const _: () = assert!(ROOM_LOW_BYTES_MAX / CRITICAL_SHARE < BALLAST_BYTES_MAX);
+const _: () = assert!(ROOM_ENOUGH_FACTOR > 2);
 const _: () = assert!(APPEND_BYTES_MAX * 2 <= FRAME_BYTES_MAX);
 const _: () = assert!(SNAPSHOT_CHUNK_BYTES < FRAME_BYTES_MAX);

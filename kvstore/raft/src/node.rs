@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mainstay_engine::Engine;
-use mainstay_proto::etcdserverpb::{AlarmMember, Member};
+use mainstay_proto::etcdserverpb::Member;
 use mainstay_wal::Wal;
 use mainstay_watch::Hub;
 use tokio::sync::watch;
@@ -46,6 +46,7 @@ pub struct Status {
     pub db_size: i64,
     /// Bytes of live data, estimated.
     pub db_in_use: i64,
+    /// Bytes; -1 when there is none, as etcd says when it is turned off.
     pub quota: i64,
     /// Requests accepted and not yet answered.
     pub pending_proposals: usize,
@@ -73,7 +74,6 @@ pub(crate) struct Inner<E: Env> {
     pub(crate) advertise_client_urls: Vec<String>,
     pub(crate) cluster_token: String,
     pub(crate) max_learners: usize,
-    pub(crate) quota_bytes: i64,
     pub(crate) request_timeout: Duration,
     pub(crate) election_ms: u64,
     pub(crate) max_command_bytes: usize,
@@ -235,7 +235,7 @@ impl<E: Env> Node<E> {
             is_learner: self.is_learner(),
             db_size: i64::try_from(size.total_bytes).unwrap_or(i64::MAX),
             db_in_use: i64::try_from(size.in_use_bytes).unwrap_or(i64::MAX),
-            quota: inner.quota_bytes,
+            quota: inner.shared.space.quota.reported(),
             pending_proposals: inner.shared.waiters.pending(),
         }
     }
@@ -244,12 +244,6 @@ impl<E: Env> Node<E> {
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
         self.inner.shared.members.load().list()
-    }
-
-    /// Active alarms: none exist yet, nothing raises one.
-    #[must_use]
-    pub fn alarms(&self) -> Vec<AlarmMember> {
-        Vec::new()
     }
 
     /// Waits until everything this member had applied up to now is dropped below `revision`.

@@ -125,7 +125,9 @@ impl<E: Env> Inner<E> {
     /// Hands a command of this member's own to Raft; the result comes to its waiter.
     async fn propose_here(&self, bytes: Bytes, seq: u64) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
+        let undecided = self.shared.space.take(&bytes)?;
         let responder = Responder::new(move |result: WriteResult| {
+            drop(undecided);
             if let Some(settled) = settled(&result) {
                 shared.waiters.complete(seq, settled);
             }
@@ -181,7 +183,9 @@ impl<E: Env> Inner<E> {
     /// A follower's command at the leader: answered when it is applied here, or will not be.
     pub(crate) async fn propose_for_follower(&self, bytes: Bytes) -> Result<Bytes, Error> {
         let (tx, rx) = oneshot::channel();
+        let undecided = self.shared.space.take(&bytes)?;
         let responder = Responder::new(move |result: WriteResult| {
+            drop(undecided);
             // The follower has gone when nobody listens.
             let _ = tx.send(settled(&result));
         });

@@ -1,13 +1,18 @@
 //! Drops compacted history in the background.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use mainstay_engine::Engine;
+use mainstay_engine::{Engine, EngineError};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::env::Env;
 use crate::error::Error;
+
+/// Pause after an attempt for which there was no room.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How far reclaiming has come.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +56,14 @@ impl<E: Env> Reclaimer<E> {
         });
     }
 
+    /// Returns when nothing is left to be dropped.
+    pub(crate) async fn idle(&self) {
+        let wanted = *self.wanted.borrow();
+        let mut progress = self.progress.subscribe();
+        // The sender lives as long as this.
+        let _ = progress.wait_for(|p| p.done >= wanted).await;
+    }
+
     /// A snapshot replaced the database, which then has nothing left to drop.
     pub(crate) fn switch(&self, engine: &Arc<E::Engine>) {
         self.engine.lock().0 = Arc::downgrade(engine);
@@ -90,6 +103,11 @@ impl<E: Env> Reclaimer<E> {
                 .await;
             let failed = match result {
                 Ok(Ok(())) => None,
+                Ok(Err(e @ EngineError::Full(_))) => {
+                    tracing::debug!("no room to drop compacted history: {e}");
+                    sleep(RETRY_PAUSE).await;
+                    continue;
+                }
                 Ok(Err(e)) => Some(e.to_string()),
                 Err(e) => Some(e.to_string()),
             };

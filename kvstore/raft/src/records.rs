@@ -8,6 +8,7 @@ use mainstay_engine::{Cf, Direction, Engine, Read};
 use mainstay_lease::{Lessor, Record};
 use mainstay_mvcc::Mvcc;
 
+use crate::alarms::{AlarmCause, Alarms};
 use crate::codec::{Reader as Fields, log_id_from, stored_membership_from};
 use crate::members::{Attributes, Members};
 use crate::types::LogId;
@@ -16,6 +17,7 @@ pub(crate) const META_APPLIED: &[u8] = b"raft.applied";
 pub(crate) const META_MEMBERSHIP: &[u8] = b"raft.membership";
 pub(crate) const META_ATTRIBUTES: &[u8] = b"raft.attr.";
 pub(crate) const META_REMOVED: &[u8] = b"raft.removed.";
+const META_ALARM: &[u8] = b"raft.alarm.";
 const LEASE_RECORD: u8 = b'l';
 
 /// What a database says of itself when it is opened.
@@ -24,6 +26,7 @@ pub(crate) struct Opened<T> {
     pub(crate) mvcc: Mvcc<T>,
     pub(crate) lessor: Lessor,
     pub(crate) members: Members,
+    pub(crate) alarms: Alarms,
     pub(crate) applied: Option<LogId>,
 }
 
@@ -43,10 +46,11 @@ impl<T: Engine> Opened<T> {
         let mut lessor = Lessor::new(min_ttl);
         lessor.load(read_leases(&*engine)?);
         Ok(Self {
-            engine,
             mvcc,
             lessor,
             members,
+            alarms: read_alarms(&*engine)?,
+            engine,
             applied,
         })
     }
@@ -99,6 +103,43 @@ fn scan_ids(engine: &impl Read, prefix: &[u8]) -> io::Result<Vec<(u64, Vec<u8>)>
         )
         .map_err(io::Error::other)?;
     Ok(found)
+}
+
+fn read_alarms(engine: &impl Read) -> io::Result<Alarms> {
+    let mut alarms = Alarms::default();
+    let mut bad = None;
+    let end = [META_ALARM, &[0xff; 13]].concat();
+    let mut visit = |key: &[u8], value: &[u8]| {
+        match alarm_record(key, value) {
+            Some((kind, member, cause)) => alarms.insert(kind, member, cause),
+            None => bad = Some(key.to_vec()),
+        }
+        ControlFlow::Continue(())
+    };
+    engine
+        .scan(
+            Cf::Meta,
+            META_ALARM,
+            Some(&end),
+            Direction::Ascending,
+            &mut visit,
+        )
+        .map_err(io::Error::other)?;
+    match bad {
+        None => Ok(alarms),
+        Some(key) => Err(io::Error::other(format!("damaged alarm record {key:02x?}"))),
+    }
+}
+
+fn alarm_record(key: &[u8], value: &[u8]) -> Option<(i32, u64, AlarmCause)> {
+    let (kind, member) = key.strip_prefix(META_ALARM)?.split_first_chunk::<4>()?;
+    let member = <[u8; 8]>::try_from(member).ok()?;
+    let cause = AlarmCause::from_code(*value.first()?)?;
+    Some((i32::from_be_bytes(*kind), u64::from_be_bytes(member), cause))
+}
+
+pub(crate) fn alarm_key(kind: i32, member: u64) -> Vec<u8> {
+    [META_ALARM, &kind.to_be_bytes(), &member.to_be_bytes()].concat()
 }
 
 pub(crate) fn id_key(prefix: &[u8], id: u64) -> Vec<u8> {

@@ -2,12 +2,15 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mainstay_engine::Engine;
 use openraft::RaftSnapshotBuilder;
 use parking_lot::Mutex;
+use tokio::time::sleep;
 
 use crate::env::Env;
+use crate::full::{engine_error, is_full};
 use crate::records::read_meta;
 use crate::state_dir::{SnapshotDir, StateDir};
 use crate::types::{Snapshot, SnapshotMeta, TypeConfig};
@@ -15,12 +18,26 @@ use crate::types::{Snapshot, SnapshotMeta, TypeConfig};
 /// The snapshot that followers are sent, if one was made since the start.
 pub(crate) type Current = Arc<Mutex<Option<(SnapshotMeta, Arc<SnapshotDir>)>>>;
 
+/// Pause after a snapshot for which there was no room.
+const SNAPSHOT_RETRY_PAUSE: Duration = Duration::from_secs(2);
+
 /// Makes a checkpoint while the state machine goes on applying.
 pub(crate) struct SnapshotBuilder<E: Env> {
     pub(crate) engine: Arc<E::Engine>,
     pub(crate) dir: Arc<StateDir>,
     pub(crate) env: E,
     pub(crate) current: Current,
+}
+
+impl<E: Env> Clone for SnapshotBuilder<E> {
+    fn clone(&self) -> Self {
+        Self {
+            engine: Arc::clone(&self.engine),
+            dir: Arc::clone(&self.dir),
+            env: self.env.clone(),
+            current: Arc::clone(&self.current),
+        }
+    }
 }
 
 impl<E: Env> std::fmt::Debug for SnapshotBuilder<E> {
@@ -33,16 +50,16 @@ impl<E: Env> SnapshotBuilder<E> {
     /// A checkpoint is durable when it is made, so the log below it may go. Which log id it ends at
     /// is read from the checkpoint itself: applying went on meanwhile.
     fn build(&self) -> io::Result<(SnapshotMeta, SnapshotDir)> {
-        self.engine.flush().map_err(io::Error::other)?;
+        self.engine.flush().map_err(engine_error)?;
         let snapshot = self.dir.new_snapshot();
         self.engine
             .checkpoint(snapshot.path())
-            .map_err(io::Error::other)?;
+            .map_err(engine_error)?;
         let (last_log_id, members) = {
             let copy = self
                 .env
                 .inspect_engine(snapshot.path())
-                .map_err(io::Error::other)?;
+                .map_err(engine_error)?;
             read_meta(&copy)?
         };
         Ok((
@@ -58,14 +75,17 @@ impl<E: Env> SnapshotBuilder<E> {
 impl<E: Env> RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder<E> {
     type SnapshotData = Arc<SnapshotDir>;
 
+    /// While the disk is too full for it, an attempt is given up as a whole and made again later.
     async fn build_snapshot(&mut self) -> Result<Snapshot<Arc<SnapshotDir>>, io::Error> {
-        let this = SnapshotBuilder {
-            engine: Arc::clone(&self.engine),
-            dir: Arc::clone(&self.dir),
-            env: self.env.clone(),
-            current: Arc::clone(&self.current),
+        let (meta, dir) = loop {
+            let this = self.clone();
+            match self.env.blocking(move || this.build()).await? {
+                Ok(built) => break built,
+                Err(e) if is_full(&e) => tracing::warn!("no room for a snapshot: {e}"),
+                Err(e) => return Err(e),
+            }
+            sleep(SNAPSHOT_RETRY_PAUSE).await;
         };
-        let (meta, dir) = self.env.blocking(move || this.build()).await??;
         let dir = Arc::new(dir);
         *self.current.lock() = Some((meta.clone(), Arc::clone(&dir)));
         Ok(Snapshot {

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::admission::Space;
 use crate::command::Command;
 use crate::config::NodeConfig;
 use crate::env::Env;
@@ -31,6 +32,7 @@ use crate::peer::{Greeter, Links, Network, Purpose, Refusal, serve};
 use crate::reads::ReadRounds;
 use crate::reclaim::Reclaimer;
 use crate::records::Opened;
+use crate::space_watch::{Volumes, folders};
 use crate::state_dir::StateDir;
 use crate::state_machine::{Shared, StateMachine};
 use crate::types::PeerNode;
@@ -107,6 +109,7 @@ struct Storage<E: Env> {
     log_store: LogStore,
     dir: Arc<StateDir>,
     opened: Opened<E::Engine>,
+    volumes: Volumes,
 }
 
 fn open_storage<E: Env>(
@@ -114,10 +117,14 @@ fn open_storage<E: Env>(
     config: &NodeConfig,
     stop: &watch::Sender<Option<StopReason>>,
 ) -> Result<Storage<E>, StartError> {
-    let member_dir = config.data_dir.join("member");
+    let (member_dir, wal_dir) = folders(config);
     let disk = env.disk();
-    disk.create_dir_all(&member_dir)
-        .map_err(io_error("cannot create", &member_dir))?;
+    for dir in [&member_dir, &wal_dir] {
+        disk.create_dir_all(dir)
+            .map_err(io_error("cannot create", dir))?;
+    }
+    let volumes = Volumes::find(env, &member_dir, &wal_dir)
+        .map_err(io_error("cannot look at the room in", &member_dir))?;
     let loaded = identity::load(&**disk, &config.data_dir)
         .map_err(io_error("cannot read identity in", &member_dir))?;
     let identity = match loaded {
@@ -133,10 +140,6 @@ fn open_storage<E: Env>(
             identity
         }
     };
-    let wal_dir = config
-        .wal_dir
-        .clone()
-        .unwrap_or_else(|| member_dir.join("wal"));
     let wal_options = mainstay_wal::Options {
         no_fsync: config.unsafe_no_fsync,
         ..Default::default()
@@ -180,6 +183,7 @@ fn open_storage<E: Env>(
         log_store,
         dir: Arc::new(dir),
         opened,
+        volumes,
     })
 }
 
@@ -234,6 +238,7 @@ async fn start_inner<E: Env>(
         log_store,
         dir,
         opened,
+        volumes,
     } = storage;
     let metrics = Arc::new(Metrics::default());
     let Opened {
@@ -241,6 +246,7 @@ async fn start_inner<E: Env>(
         mvcc,
         lessor,
         members,
+        alarms,
         applied,
     } = opened;
     let (hub, seeds) = Hub::new(
@@ -262,6 +268,8 @@ async fn start_inner<E: Env>(
         reader: ArcSwap::from_pointee(mvcc.reader()),
         engine: ArcSwap::new(engine),
         members: ArcSwap::from_pointee(members),
+        alarms: ArcSwap::from_pointee(alarms),
+        space: Space::new(config.quota_bytes, volumes.smallest(&env)),
         lessor: Mutex::new(lessor),
         // Old commands that are applied again after a restart must not meet new waiters.
         waiters: Waiters::new(env.random() >> 1),
@@ -317,7 +325,6 @@ async fn start_inner<E: Env>(
         advertise_client_urls: config.advertise_client_urls.clone(),
         cluster_token: config.cluster_token.clone(),
         max_learners: config.max_learners,
-        quota_bytes: config.quota_bytes,
         request_timeout: config.request_timeout(),
         election_ms: config.election_ms,
         max_command_bytes: config.max_request_bytes,
@@ -337,6 +344,7 @@ async fn start_inner<E: Env>(
         closed: AtomicBool::new(false),
     });
     run(&inner, refused)?;
+    tokio::spawn(Arc::clone(&inner).run_space_watch(volumes));
     if fresh && !config.join_existing {
         found(&inner, &config).await?;
     }

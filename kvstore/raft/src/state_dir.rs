@@ -80,6 +80,8 @@ impl StateDir {
         let mut highest = 0;
         for name in dir.disk.list(&dir.root)? {
             let number = name.strip_prefix("db-").or(name.strip_prefix("snap-"));
+            // A checkpoint that was cut short has RocksDB's suffix.
+            let number = number.map(|n| n.strip_suffix(".tmp").unwrap_or(n));
             let Some(number) = number.and_then(|n| n.parse::<u64>().ok()) else {
                 continue;
             };
@@ -146,7 +148,8 @@ impl StateDir {
 
     /// Makes a received checkpoint the current database and returns its folder. Everything in it is
     /// on disk before the pointer moves.
-    pub(crate) fn install(&self, mut snapshot: SnapshotDir) -> io::Result<PathBuf> {
+    /// After a failure it can be tried again.
+    pub(crate) fn install(&self, snapshot: &mut SnapshotDir) -> io::Result<PathBuf> {
         files::sync_all(&*self.disk, &snapshot.path)?;
         self.disk.sync_dir(&self.root)?;
         let name = snapshot.path.file_name().and_then(|name| name.to_str());
@@ -171,9 +174,9 @@ mod tests {
         let first = dir.current().expect("current");
         assert_eq!(dir.current().expect("stable"), first);
 
-        let received = dir.new_database().expect("folder");
+        let mut received = dir.new_database().expect("folder");
         files::replace(&*disk, &received.path().join("f"), &[b"x"]).expect("write");
-        let second = dir.install(received).expect("install");
+        let second = dir.install(&mut received).expect("install");
         assert_eq!(dir.current().expect("current"), second);
         let there = |path: &Path| disk.list(&root).expect("list").contains(&name(path));
         assert!(disk.content(&second.join("f")).is_some() && there(&first));

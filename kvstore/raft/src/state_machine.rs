@@ -12,18 +12,21 @@ use bytes::BytesMut;
 use futures_util::{Stream, StreamExt};
 use mainstay_engine::Cf;
 use mainstay_lease::Lessor;
-use mainstay_mvcc::{Mvcc, RevisionEvents};
+use mainstay_mvcc::{Mvcc, MvccError, RevisionEvents, Sealed};
 use mainstay_watch::Hub;
-use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::admission::Space;
+use crate::alarms::Alarms;
 use crate::batch::Batch;
 use crate::codec::put_log_id;
 use crate::command::decode;
 use crate::env::Env;
+use crate::full::{Patience, engine_error, store_error, with_patience};
 use crate::limits::{APPLY_BATCH_BYTES_MAX, APPLY_BATCH_ENTRIES_MAX};
 use crate::members::Members;
 use crate::metrics::Metrics;
@@ -43,6 +46,8 @@ pub(crate) struct Shared<E: Env> {
     pub(crate) engine: ArcSwap<E::Engine>,
     pub(crate) reader: ArcSwap<Reader<E::Engine>>,
     pub(crate) members: ArcSwap<Members>,
+    pub(crate) alarms: ArcSwap<Alarms>,
+    pub(crate) space: Arc<Space>,
     pub(crate) lessor: Mutex<Lessor>,
     pub(crate) waiters: Waiters,
     pub(crate) hub: Hub,
@@ -85,7 +90,19 @@ pub(crate) struct StateMachine<E: Env> {
     dir: Arc<StateDir>,
     applied: Option<LogId>,
     members: Members,
+    alarms: Alarms,
     snapshot: Current,
+}
+
+/// Entries that were run, whose batch is written or waits to be.
+struct Executed {
+    sealed: Sealed,
+    last: LogId,
+    members_changed: bool,
+    alarms_changed: bool,
+    compacted: Option<i64>,
+    outcomes: Vec<(u64, Outcome)>,
+    responders: Vec<ApplyResponder<TypeConfig>>,
 }
 
 impl<E: Env> std::fmt::Debug for StateMachine<E> {
@@ -103,22 +120,55 @@ impl<E: Env> StateMachine<E> {
         opened: (Mvcc<E::Engine>, Option<LogId>),
         dir: Arc<StateDir>,
     ) -> Self {
-        let members = Members::clone(&shared.members.load());
         Self {
             env,
+            members: Members::clone(&shared.members.load()),
+            alarms: Alarms::clone(&shared.alarms.load()),
             shared,
             mvcc: opened.0,
             dir,
             applied: opened.1,
-            members,
             snapshot: Arc::new(Mutex::new(None)),
         }
     }
 
-    /// Applies entries as one engine batch; responders are told after it is visible.
-    fn apply_batch(&mut self, entries: &mut Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
-        let Some((last, _)) = entries.last() else {
+    /// Applies entries as one engine batch; responders are told after it is visible. A full disk makes it
+    /// wait: nothing is visible before everything is.
+    async fn apply_batch(
+        &mut self,
+        entries: &mut Vec<EntryResponder<TypeConfig>>,
+    ) -> io::Result<()> {
+        let Some((executed, written)) = self.execute(entries)? else {
             return Ok(());
+        };
+        if let Err(e) = written.map_err(store_error) {
+            self.write_later(&executed.sealed, e).await?;
+        }
+        self.conclude(executed);
+        Ok(())
+    }
+
+    /// Writes a batch that was refused with `refused`.
+    async fn write_later(&mut self, sealed: &Sealed, refused: io::Error) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let _held_up = shared.space.hold_up();
+        let mut patience = Patience::new("applying");
+        let mut refused = Some(refused);
+        while let Some(e) = refused.take() {
+            patience.after(e).await?;
+            refused = self.mvcc.write(sealed).map_err(store_error).err();
+        }
+        patience.over();
+        Ok(())
+    }
+
+    /// Runs entries against the store, up to and with the first attempt to write their batch.
+    fn execute(
+        &mut self,
+        entries: &mut Vec<EntryResponder<TypeConfig>>,
+    ) -> io::Result<Option<(Executed, Result<(), MvccError>)>> {
+        let Some((last, _)) = entries.last() else {
+            return Ok(None);
         };
         let last = last.log_id;
         let mut lessor = self.shared.lessor.lock();
@@ -127,6 +177,8 @@ impl<E: Env> StateMachine<E> {
             lessor: &mut lessor,
             members: &mut self.members,
             members_changed: false,
+            alarms: &mut self.alarms,
+            alarms_changed: false,
             compacted: None,
             outcomes: Vec::with_capacity(entries.len()),
             me: self.shared.member_id,
@@ -153,21 +205,47 @@ impl<E: Env> StateMachine<E> {
         let Batch {
             apply,
             members_changed,
+            alarms_changed,
             compacted,
             outcomes,
             ..
         } = batch;
-        let events = apply.commit().map_err(io::Error::other)?;
-        drop(lessor);
+        let executed = Executed {
+            sealed: apply.finish(),
+            last,
+            members_changed,
+            alarms_changed,
+            compacted,
+            outcomes,
+            responders,
+        };
+        // Nobody sees the leases of a batch before its data, unless the batch has to wait.
+        let written = self.mvcc.write(&executed.sealed);
+        Ok(Some((executed, written)))
+    }
+
+    /// The batch is written: everybody may know.
+    fn conclude(&mut self, executed: Executed) {
+        let Executed {
+            sealed,
+            last,
+            members_changed,
+            alarms_changed,
+            compacted,
+            outcomes,
+            responders,
+        } = executed;
         self.applied = Some(last);
         if members_changed {
             self.shared.set_members(self.members.clone());
         }
-        self.publish(events, compacted, last.index, outcomes);
+        if alarms_changed {
+            self.shared.alarms.store(Arc::new(self.alarms.clone()));
+        }
+        self.publish(sealed.into_events(), compacted, last.index, outcomes);
         for responder in responders {
             responder.send(());
         }
-        Ok(())
     }
 
     /// Makes an applied batch known: watchers, then those who wait for an index or a result.
@@ -192,9 +270,14 @@ impl<E: Env> StateMachine<E> {
         }
     }
 
-    fn install(&mut self, meta: &SnapshotMeta, snapshot: SnapshotDir) -> io::Result<()> {
-        let path = self.dir.install(snapshot)?;
-        let engine = self.env.open_engine(&path).map_err(io::Error::other)?;
+    async fn install(&mut self, meta: &SnapshotMeta, mut snapshot: SnapshotDir) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let held_up = shared.space.hold_up();
+        let what = "taking over a snapshot";
+        let path = with_patience(what, || self.dir.install(&mut snapshot)).await?;
+        let open = || self.env.open_engine(&path).map_err(engine_error);
+        let engine = with_patience(what, open).await?;
+        drop(held_up);
         let opened = Opened::new(engine, self.shared.min_lease_ttl)?;
         if opened.applied != meta.last_log_id {
             return Err(io::Error::other(format!(
@@ -209,6 +292,8 @@ impl<E: Env> StateMachine<E> {
         *self.shared.lessor.lock() = opened.lessor;
         self.mvcc = opened.mvcc;
         self.members = opened.members;
+        self.alarms = opened.alarms;
+        self.shared.alarms.store(Arc::new(self.alarms.clone()));
         self.applied = opened.applied;
         self.shared.set_members(self.members.clone());
         self.shared.hub.reset(revision, compacted);
@@ -240,11 +325,11 @@ impl<E: Env> RaftStateMachine<TypeConfig> for StateMachine<E> {
             }
             batch.push(item);
             if batch.len() >= APPLY_BATCH_ENTRIES_MAX || bytes >= APPLY_BATCH_BYTES_MAX {
-                self.apply_batch(&mut batch)?;
+                self.apply_batch(&mut batch).await?;
                 bytes = 0;
             }
         }
-        self.apply_batch(&mut batch)
+        self.apply_batch(&mut batch).await
     }
 
     async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<SnapshotBuilder<E>> {
@@ -268,7 +353,7 @@ impl<E: Env> RaftStateMachine<TypeConfig> for StateMachine<E> {
         let snapshot = Arc::into_inner(snapshot)
             .ok_or_else(|| io::Error::other("a received snapshot is in use twice"))?;
         *self.snapshot.lock() = None;
-        self.install(meta, snapshot)
+        self.install(meta, snapshot).await
     }
 
     async fn get_current_snapshot(

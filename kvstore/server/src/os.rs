@@ -1,6 +1,7 @@
 //! What a member runs on: the operating system, RocksDB, TCP with or without TLS.
 
 mod priority;
+mod room;
 mod stream;
 
 pub(crate) use self::stream::PeerTls;
@@ -8,7 +9,7 @@ pub(crate) use self::stream::PeerTls;
 use mainstay_engine::EngineError;
 use mainstay_engine_rocks::{RocksEngine, RocksOptions};
 use mainstay_raft::env::{Env, Io, Opening};
-use mainstay_raft::{PeerUrl, limits::PEER_CONNECT_TIMEOUT};
+use mainstay_raft::{PeerUrl, Room, limits::PEER_CONNECT_TIMEOUT};
 use mainstay_wal::{Disk, OnFatal, Options, OsDisk, Recovered, Wal, WalError};
 use parking_lot::Mutex;
 use std::fmt;
@@ -108,13 +109,18 @@ impl Env for OsEnv {
     ) -> Result<(Wal, Recovered), WalError> {
         let options = Options {
             on_writer_start: Some(|| priority::raise(WAL_NICE)),
+            segment_bytes: room::segment_bytes(dir),
             ..options
         };
         Wal::open(OsDisk, dir, options, on_fatal)
     }
 
     fn open_engine(&self, dir: &Path) -> Result<RocksEngine, EngineError> {
-        RocksEngine::open(dir, &RocksOptions::default())
+        let options = RocksOptions {
+            memtables_bytes: room::memtables_bytes(dir),
+            ..RocksOptions::default()
+        };
+        RocksEngine::open(dir, &options)
     }
 
     fn inspect_engine(&self, dir: &Path) -> Result<RocksEngine, EngineError> {
@@ -124,6 +130,10 @@ impl Env for OsEnv {
             must_exist: true,
         };
         RocksEngine::open(dir, &small)
+    }
+
+    fn room(&self, dir: &Path) -> io::Result<Option<Room>> {
+        room::room(dir).map(Some)
     }
 
     fn spawn<T: Send + 'static>(

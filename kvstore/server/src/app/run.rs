@@ -341,7 +341,6 @@ fn shared(config: &Config, node: Node, threads: usize) -> Arc<Shared> {
             progress_interval: config.progress_interval,
             slow_request: config.slow_request,
             extensive_metrics: config.extensive_metrics,
-            quota_bytes: config.quota_bytes,
         },
         counters: Counters::new(threads),
         started: Instant::now(),

@@ -107,7 +107,7 @@ pub(super) static FLAGS: &[Flag] = &[
     flag(Member, "max-wals", Unsigned(u32::MAX as u64), "5", NoEffect, "Maximum number of log files to retain."),
     flag(Member, "max-snapshots", Unsigned(u32::MAX as u64), "5", NoEffect, "Maximum number of snapshot files to retain."),
     flag(Member, "memory-mlock", Bool, "false", NoEffect, "Keep pages in memory."),
-    flag(Member, "quota-backend-bytes", Signed, "0", NoEffect, "Size in bytes at which etcd refuses writes; reported by status, not enforced."),
+    flag(Member, "quota-backend-bytes", Signed, "0", Full, "Raise the NOSPACE alarm when the database reaches this size in bytes; 0 and less is no limit (0 is 2 GiB in etcd)."),
     flag(Member, "backend-bbolt-freelist-type", Text, "map", NoEffect, "Type of freelist of the bbolt backend."),
     flag(Member, "backend-batch-interval", Duration, "0s", NoEffect, "Maximum time before commit of the backend transaction."),
     flag(Member, "backend-batch-limit", Signed, "0", NoEffect, "Maximum operations before commit of the backend transaction."),

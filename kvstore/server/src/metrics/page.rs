@@ -6,6 +6,7 @@ use crate::grpc::Code;
 use crate::route::{Flow, Route};
 use crate::service::Shared;
 use crate::version;
+use mainstay_proto::etcdserverpb::AlarmType;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -181,7 +182,23 @@ fn server(page: &mut Page, shared: &Shared) {
         "The total number of expired leases.",
         load(&metrics.leases_expired),
     );
+    alarms(page, shared);
     api_requests(page, shared);
+}
+
+fn alarms(page: &mut Page, shared: &Shared) {
+    let name = "etcd_debugging_server_alarms";
+    page.family(
+        name,
+        "gauge",
+        "Alarms for every member in cluster. 1 for 'server_id' label with current ID. 2 for 'alarm_type' label with type of this alarm",
+    );
+    for alarm in shared.node.alarms() {
+        let kind = AlarmType::try_from(alarm.alarm).unwrap_or_default();
+        let id = format!("{:x}", alarm.member_id);
+        let labels = [("alarm_type", kind.as_str_name()), ("server_id", &id)];
+        page.sample(name, &labels, 1);
+    }
 }
 
 fn api_requests(page: &mut Page, shared: &Shared) {

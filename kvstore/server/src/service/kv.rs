@@ -15,19 +15,22 @@ use mainstay_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp,
     ResponseHeader, TxnRequest,
 };
-use mainstay_raft::{Applied, Command};
+use mainstay_raft::{Applied, Command, quota};
 use prost::Message;
 
 pub(super) fn put(call: Call, message: Bytes) -> Option<Pending> {
-    let checked = decode::<PutRequest>(message.clone())
-        .and_then(|request| check::validate_put(&request).map_err(Status::from));
+    let checked = decode::<PutRequest>(message.clone()).and_then(|request| {
+        check::validate_put(&request)
+            .map(|()| quota::put_charge(&request))
+            .map_err(Status::from)
+    });
     write(call, message, checked, Command::Put)
 }
 
 pub(super) fn delete_range(call: Call, message: Bytes) -> Option<Pending> {
     let checked = decode::<DeleteRangeRequest>(message.clone())
         .and_then(|request| check::validate_delete(&request).map_err(Status::from));
-    write(call, message, checked, Command::DeleteRange)
+    write(call, message, checked.map(|()| 0), Command::DeleteRange)
 }
 
 pub(super) fn txn(call: Call, message: Bytes) -> Option<Pending> {
@@ -46,26 +49,34 @@ pub(super) fn txn(call: Call, message: Bytes) -> Option<Pending> {
     if is_read_only(&request) {
         return Some(Box::pin(read_txn(call, request)));
     }
-    write(call, message, Ok(()), Command::Txn)
+    write(call, message, Ok(quota::txn_charge(&request)), Command::Txn)
 }
 
+/// Proposes a request that passed the checks, with what the quota charges for it.
 fn write(
     call: Call,
     message: Bytes,
-    checked: Result<(), Status>,
+    checked: Result<u64, Status>,
     command: fn(Bytes) -> Command,
 ) -> Option<Pending> {
-    if let Err(status) = checked {
-        call.end(status);
-        return None;
-    }
+    let charge = match checked {
+        Ok(charge) => charge,
+        Err(status) => {
+            call.end(status);
+            return None;
+        }
+    };
     if message.len() > call.services.shared.options.max_request_bytes {
         call.end(errors::REQUEST_TOO_LARGE);
         return None;
     }
     Some(Box::pin(async move {
         let node = &call.services.shared.node;
-        let proposed = async { node.propose(command(message)).await.map_err(Status::from) };
+        let proposed = async {
+            node.admit(charge).await?;
+            node.propose(command(message)).await
+        };
+        let proposed = async { proposed.await.map_err(Status::from) };
         match call.within(proposed).await {
             Ok(applied) => applied_answer(call, applied),
             Err(status) => call.end(status),

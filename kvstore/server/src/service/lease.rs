@@ -11,7 +11,7 @@ use mainstay_proto::etcdserverpb::{
     LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseStatus,
     LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
 };
-use mainstay_raft::{Applied, Command};
+use mainstay_raft::{Applied, Command, quota};
 use std::hash::{BuildHasher, RandomState};
 
 /// Longest TTL in seconds, as in etcd.
@@ -33,7 +33,14 @@ pub(super) fn grant(call: Call, message: &Bytes) -> Option<Pending> {
     };
     let id = if id == 0 { random_id() } else { id };
     Some(Box::pin(async move {
-        let granted = propose(&call, Command::LeaseGrant { id, ttl }).await;
+        let node = &call.services.shared.node;
+        let granting = async {
+            node.admit(quota::LEASE_CHARGE_BYTES).await?;
+            node.propose(Command::LeaseGrant { id, ttl }).await
+        };
+        let granted = call
+            .within(async { granting.await.map_err(Status::from) })
+            .await;
         let response = granted.and_then(|applied| match applied {
             Applied::LeaseGrant { id, ttl, revision } => Ok(LeaseGrantResponse {
                 header: Some(call.services.header(revision)),

@@ -13,9 +13,7 @@ use mainstay_proto::etcdserverpb::{
     HashKvRequest, HashKvResponse, HashResponse, MoveLeaderRequest, MoveLeaderResponse,
     StatusResponse,
 };
-
-/// etcd's default when `--quota-backend-bytes` is 0.
-const QUOTA_BYTES_DEFAULT: i64 = 2 << 30;
+use mainstay_raft::{AlarmCause, AlarmChange, Error};
 
 pub(super) fn status(call: Call) -> Option<Pending> {
     let shared = &call.services.shared;
@@ -25,7 +23,6 @@ pub(super) fn status(call: Call) -> Option<Pending> {
         problems.push("etcdserver: no leader".to_owned());
     }
     problems.extend(shared.node.alarms().iter().map(alarm_text));
-    let quota = shared.options.quota_bytes;
     let response = StatusResponse {
         header: Some(call.services.header_now()),
         version: version::SERVER.to_owned(),
@@ -38,52 +35,67 @@ pub(super) fn status(call: Call) -> Option<Pending> {
         db_size_in_use: status.db_in_use,
         is_learner: status.is_learner,
         storage_version: version::CLUSTER.to_owned(),
-        db_size_quota: if quota == 0 {
-            QUOTA_BYTES_DEFAULT
-        } else {
-            quota
-        },
+        db_size_quota: status.quota,
         downgrade_info: Some(DowngradeInfo::default()),
     };
     call.ok(&response);
     None
 }
 
-/// As Go prints the message.
+/// As Go prints the message: without what is zero.
 fn alarm_text(alarm: &AlarmMember) -> String {
     let name = AlarmType::try_from(alarm.alarm).map_or("NONE", |kind| kind.as_str_name());
-    format!("memberID:{} alarm:{name} ", alarm.member_id)
+    match alarm.member_id {
+        0 => format!("alarm:{name} "),
+        id => format!("memberID:{id} alarm:{name} "),
+    }
 }
 
 pub(super) fn alarm(call: Call, message: &Bytes) -> Option<Pending> {
-    let request = match decode::<AlarmRequest>(message.clone()) {
-        Ok(request) => request,
-        Err(status) => {
-            call.end(status);
-            return None;
-        }
-    };
-    if request.action != AlarmAction::Get as i32 {
-        call.end(errors::unimplemented(
-            "setting or clearing an alarm by hand",
-        ));
-        return None;
-    }
-    let alarms = call.services.shared.node.alarms();
-    let wanted = |alarm: &AlarmMember| request.alarm == 0 || alarm.alarm == request.alarm;
-    let header = Some(call.services.header_now());
-    call.ok(&AlarmResponse {
-        header,
-        alarms: alarms.into_iter().filter(wanted).collect(),
-    });
-    None
+    let request = decode::<AlarmRequest>(message.clone());
+    Some(Box::pin(async move {
+        let answered = async { alarms(&call, &request?).await.map_err(Status::from) };
+        let (alarms, revision) = match call.within(answered).await {
+            Ok(answer) => answer,
+            Err(status) => return call.end(status),
+        };
+        let header = Some(call.services.header(revision));
+        call.ok(&AlarmResponse { header, alarms });
+    }))
 }
 
-/// Nothing needs it: space is given back in the background.
+/// The alarms that a request is about, and the revision of the answer.
+async fn alarms(call: &Call, r: &AlarmRequest) -> Result<(Vec<AlarmMember>, i64), Error> {
+    let node = &call.services.shared.node;
+    // An action or type that does not exist changes nothing, as in etcd.
+    let kind = AlarmType::try_from(r.alarm).unwrap_or_default();
+    let active = match AlarmAction::try_from(r.action) {
+        Ok(AlarmAction::Activate) => true,
+        Ok(AlarmAction::Deactivate) => false,
+        Ok(AlarmAction::Get) | Err(_) => {
+            node.read_index().await?;
+            let wanted = |alarm: &AlarmMember| r.alarm == 0 || alarm.alarm == r.alarm;
+            let alarms = node.alarms().into_iter().filter(wanted).collect();
+            return Ok((alarms, node.reader().revision()));
+        }
+    };
+    let change = AlarmChange {
+        active,
+        member: r.member_id,
+        kind,
+        cause: AlarmCause::Lasting,
+    };
+    let (named, revision) = node.change_alarm(change).await?;
+    Ok((named.into_iter().collect(), revision))
+}
+
+/// Nothing needs it: space is given back in the background. It only waits for that.
 pub(super) fn defragment(call: Call) -> Option<Pending> {
-    tracing::info!("defragment requested; space is reclaimed in the background, nothing to do");
-    call.ok(&DefragmentResponse { header: None });
-    None
+    Some(Box::pin(async move {
+        let node = &call.services.shared.node;
+        node.settle_space().await;
+        call.ok(&DefragmentResponse { header: None });
+    }))
 }
 
 pub(super) fn hash(call: Call) -> Option<Pending> {

@@ -23,7 +23,6 @@ pub(crate) struct ServiceOptions {
     pub(crate) progress_interval: Duration,
     pub(crate) slow_request: Duration,
     pub(crate) extensive_metrics: bool,
-    pub(crate) quota_bytes: i64,
 }
 
 /// Shared by all serving threads.
