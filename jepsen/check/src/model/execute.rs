@@ -9,16 +9,40 @@ impl State {
     /// request made no revision. None for requests that are not about pairs.
     pub(crate) fn execute(&mut self, op: &Op, revision: i64) -> Option<(Answer, Vec<Change>)> {
         let mut changes = Vec::new();
-        let answer = self.step(op, revision, &mut changes)?;
+        let mut taken = Vec::new();
+        if let Op::Txn(txn) = op {
+            self.branches(txn, &mut taken);
+        }
+        let mut taken = taken.into_iter();
+        let answer = self.step(op, revision, &mut taken, &mut changes)?;
         Some((answer, changes))
     }
 
-    fn step(&mut self, op: &Op, revision: i64, changes: &mut Vec<Change>) -> Option<Answer> {
+    /// Which branches a transaction and those nested in the taken ones take, outermost first. All are decided
+    /// before anything is written: a nested guard does not see what its surroundings write.
+    fn branches(&self, txn: &TxnOp, taken: &mut Vec<bool>) {
+        let succeeded = txn.compares.iter().all(|compare| self.holds(compare));
+        taken.push(succeeded);
+        let steps = if succeeded { &txn.then } else { &txn.otherwise };
+        for step in steps {
+            if let Op::Txn(nested) = step {
+                self.branches(nested, taken);
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        op: &Op,
+        revision: i64,
+        taken: &mut std::vec::IntoIter<bool>,
+        changes: &mut Vec<Change>,
+    ) -> Option<Answer> {
         match op {
             Op::Range(range) => Some(self.range(range)),
             Op::Put(put) => Some(self.put(put, revision, changes)),
             Op::Delete(delete) => Some(self.delete(delete, revision, changes)),
-            Op::Txn(txn) => self.txn(txn, revision, changes),
+            Op::Txn(txn) => self.txn(txn, revision, taken, changes),
             Op::LeaseRevoke { lease } => {
                 self.end_lease(*lease, revision, changes);
                 Some(Answer::LeaseRevoke)
@@ -75,12 +99,18 @@ impl State {
         }
     }
 
-    fn txn(&mut self, txn: &TxnOp, revision: i64, changes: &mut Vec<Change>) -> Option<Answer> {
-        let succeeded = txn.compares.iter().all(|compare| self.holds(compare));
+    fn txn(
+        &mut self,
+        txn: &TxnOp,
+        revision: i64,
+        taken: &mut std::vec::IntoIter<bool>,
+        changes: &mut Vec<Change>,
+    ) -> Option<Answer> {
+        let succeeded = taken.next()?;
         let steps = if succeeded { &txn.then } else { &txn.otherwise };
         let mut responses = Vec::with_capacity(steps.len());
         for step in steps {
-            responses.push(self.step(step, revision, changes)?);
+            responses.push(self.step(step, revision, taken, changes)?);
         }
         Some(Answer::Txn {
             succeeded,
