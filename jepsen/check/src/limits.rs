@@ -16,7 +16,7 @@ pub const ANOMALIES_MAX: usize = 100;
 pub const CANDIDATES_MAX: usize = 512;
 
 /// Revisions replayed again while alternatives are tried, over the whole search.
-pub const REPLAYED_AGAIN_MAX: u64 = 4_000_000;
+pub const REPLAYED_AGAIN_MAX: u64 = 1_000_000;
 
 /// Events of one watch that are remembered before old ones are forgotten.
 pub const WATCH_MEMORY: usize = 4 << 10;

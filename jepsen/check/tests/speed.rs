@@ -46,3 +46,38 @@ fn two_hundred_thousand_operations() {
     println!("read in {:.2?}", started.elapsed());
     assert_eq!(reading.history.operations, history.operations);
 }
+
+/// One wrong answer in the middle is found as fast, with and without a watcher of everything.
+#[test]
+#[ignore = "a measurement, not a check"]
+fn one_wrong_answer_among_two_hundred_thousand() {
+    use support::mutate::{is_current_read, pairs, pairs_mut};
+    for full_watch in [true, false] {
+        let mut history = simulate(Plan {
+            operations: 200_000,
+            clients: 20,
+            keys: 50,
+            unknown: 1,
+            full_watch,
+            ..Plan::new(2)
+        });
+        let wrong = history.operations[100_000..]
+            .iter_mut()
+            .find(|read| is_current_read(read) && !pairs(read).is_empty())
+            .unwrap();
+        pairs_mut(wrong)[0].version += 1;
+        let started = Instant::now();
+        let judgement = judge(&history, &Options::default());
+        let verdict = match &judgement.verdict {
+            Verdict::Valid => "valid".to_owned(),
+            Verdict::Invalid { anomalies } => format!("invalid: {}", anomalies[0]),
+            Verdict::Unknown { why } => format!("unknown: {why:?}"),
+        };
+        let verdict: String = verdict.chars().take(300).collect();
+        println!(
+            "full watch {full_watch}: {:.2?}, {verdict}",
+            started.elapsed()
+        );
+        assert_ne!(judgement.verdict, Verdict::Valid);
+    }
+}

@@ -80,3 +80,14 @@ fn valid_too_with_registers_only() {
     assert_eq!(unknown, 0);
     assert!(figures["keys"] > 1_500, "{figures:?}");
 }
+
+#[test]
+fn valid_too_by_the_second_opinions() {
+    let (unknown, figures) = all_valid(40_000..40_150, |seed| Plan {
+        workloads: true,
+        ..Plan::new(seed)
+    });
+    assert_eq!(unknown, 0);
+    assert!(figures["transactions"] > 10_000, "{figures:?}");
+    assert!(figures["elements"] > 4_000, "{figures:?}");
+}

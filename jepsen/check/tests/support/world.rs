@@ -1,5 +1,7 @@
 //! Concurrent clients and watchers of the simulated store, on a clock of their own.
 
+mod workloads;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -29,6 +31,8 @@ pub struct Plan {
     pub full_watch: bool,
     /// No transactions, leases and ranges: what WGL judges alone.
     pub registers_only: bool,
+    /// Sets, lists and registers in place of everything else.
+    pub workloads: bool,
 }
 
 impl Plan {
@@ -43,6 +47,7 @@ impl Plan {
             failed: 2,
             full_watch: true,
             registers_only: false,
+            workloads: false,
         }
     }
 }
@@ -108,6 +113,9 @@ impl World {
     }
 
     fn run(&mut self) {
+        if self.plan.workloads {
+            self.history.run = workloads::run_info();
+        }
         for client in 0..self.plan.clients {
             let time = self.soon();
             self.at(time, Happening::Call { client });
@@ -272,6 +280,9 @@ impl World {
     }
 
     fn choose(&mut self) -> Op {
+        if self.plan.workloads {
+            return self.choose_workload();
+        }
         let kinds = if self.plan.registers_only { 60 } else { 100 };
         match self.rng.random_range(0..kinds) {
             0..30 => Op::Put(self.put()),
