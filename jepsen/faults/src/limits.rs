@@ -16,6 +16,8 @@ pub const POLL_INTERVAL: Duration = Duration::from_millis(5);
 pub const SIGNAL_DEADLINE: Duration = Duration::from_secs(5);
 /// A file system that is still busy because its users are just ending.
 pub const UNMOUNT_DEADLINE: Duration = Duration::from_secs(10);
+/// A disk to be full, or to have room again: what is deleted becomes free with the next commit.
+pub const SPACE_DEADLINE: Duration = Duration::from_secs(5);
 /// The block daemon's start and each of its answers.
 pub const DAEMON_DEADLINE: Duration = Duration::from_secs(10);
 /// Largest answer of the block daemon.

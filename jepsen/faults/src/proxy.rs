@@ -16,6 +16,7 @@
 //! Bytes pass through untouched, so TLS does too. The proxy is one thread with a small runtime; its calls do not block,
 //! except those that wait for connections to be gone.
 
+mod diag;
 mod identify;
 mod link;
 mod pump;

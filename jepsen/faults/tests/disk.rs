@@ -148,7 +148,7 @@ fn a_slow_disk_is_slow_and_then_fast_again() {
     let run = Run::claim().unwrap();
     let mut disk = Disk::create(&run, "d", DISK_BYTES, Kind::Daemon).unwrap();
     let slow = disk
-        .slow(Throttle::requests(NonZeroU64::new(20).unwrap()))
+        .slow(Throttle::requests(NonZeroU64::new(8).unwrap()))
         .unwrap();
     println!("{slow}");
     assert!(slow.acted);

@@ -125,7 +125,7 @@ fn delay_and_jitter_act_on_one_link_only() {
         held.held_chunks >= 20 && held.held_micros >= 600_000,
         "{held:?}"
     );
-    assert_eq!(counters(&proxy, M1).held_micros, 0);
+    assert!(counters(&proxy, M1).held_micros < held.held_micros / 10);
     proxy.heal();
     assert!((0..10).map(|_| round_trip(&mut slow)).min().unwrap() < delay);
 }

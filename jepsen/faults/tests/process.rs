@@ -102,7 +102,8 @@ fn a_single_member_is_paused_and_its_clock_jumps() {
     });
     println!("{}", clock.jump(Duration::ZERO, false, client).unwrap());
     let (status, _) = process.terminate(SOON).unwrap();
-    assert!(status.success(), "{status}");
+    let text = std::fs::read_to_string(process.log()).unwrap();
+    assert!(status.success(), "{status}\n{text}");
     let findings = LogRules::default().scan(process.log(), 0).unwrap();
     assert!(findings.lines > 0);
     assert!(findings.list.is_empty(), "{findings:?}");

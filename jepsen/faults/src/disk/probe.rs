@@ -1,6 +1,7 @@
 //! Small files that show what a disk does.
 
 use crate::error::{Error, Result};
+use crate::limits::{POLL_INTERVAL, SPACE_DEADLINE};
 use crate::proof::Proof;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
@@ -8,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// One write of a probe.
@@ -128,21 +130,41 @@ impl<'a> Probe<'a> {
                 format!("a filler of {taken} bytes leaves {free} free"),
             ));
         }
-        match fs::write(self.path("refused"), [0x5a; PROBE_BYTES]) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(Proof::acted(format!(
-                "a filler of {taken} bytes; a probe write of {PROBE_BYTES} bytes met ENOSPC"
-            ))),
-            Err(error) => Err(Error::io(doing())(error)),
-            Ok(()) => Err(Error::NotActing(format!(
-                "a probe write succeeds although a filler of {taken} bytes took all space"
-            ))),
+        // What others have deleted becomes free a little later; then the filler takes that, too.
+        let start = Instant::now();
+        let mut taken = taken;
+        loop {
+            match fs::write(self.path("refused"), [0x5a; PROBE_BYTES]) {
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    return Ok(Proof::acted(format!(
+                        "a filler of {taken} bytes; a probe write of {PROBE_BYTES} bytes met ENOSPC"
+                    )));
+                }
+                Err(error) => return Err(Error::io(doing())(error)),
+                Ok(()) if start.elapsed() > SPACE_DEADLINE => {
+                    return Err(Error::NotActing(format!(
+                        "a probe write succeeds although a filler of {taken} bytes took all space"
+                    )));
+                }
+                Ok(()) => taken = fill(&file, self.mount, 0).map_err(Error::sys(doing()))?,
+            }
         }
     }
 
     pub(super) fn release(&self) -> Result<Proof> {
         let doing = || format!("release {}", self.mount.display());
         fs::remove_file(self.path("filler")).map_err(Error::io(doing()))?;
-        self.write_and_sync("refused").map_err(Error::io(doing()))?;
+        // The blocks of a deleted file are free once the deletion is committed.
+        let folder = File::open(self.mount.join(".probe")).map_err(Error::io(doing()))?;
+        folder.sync_all().map_err(Error::io(doing()))?;
+        let start = Instant::now();
+        while let Err(error) = self.write_and_sync("refused") {
+            let late = start.elapsed() > SPACE_DEADLINE;
+            if late || error.kind() != io::ErrorKind::StorageFull {
+                return Err(Error::io(doing())(error));
+            }
+            sleep(POLL_INTERVAL);
+        }
         let free = free(self.mount).map_err(Error::sys(doing()))?;
         Ok(Proof::acted(format!(
             "{free} bytes are free, and a probe write succeeds"

@@ -1,17 +1,28 @@
-//! Whose end of a loopback connection it is: the kernel's table of sockets names an inode, and the process that holds
-//! it has a link to it among its open files.
+//! Whose end of a loopback connection it is: the kernel names the socket's inode, and the process that holds it has a
+//! link to it among its open files.
 
+use super::diag;
 use crate::limits::PROXY_IDENTIFY_DEADLINE;
 use crate::party::Party;
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// Between two looks for a process that has not been registered yet.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    Known(Party),
+    /// Somebody else, such as a client.
+    Unknown,
+    /// It has closed its end before anybody could look.
+    Gone,
+}
 
 /// Which process is which party; shared by all proxies of a cluster. A restarted member must be registered anew, at the
 /// latest [`PROXY_IDENTIFY_DEADLINE`] after it connects for the first time.
@@ -31,51 +42,31 @@ impl ProcessTable {
         self.parties.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The party at the other end, `caller`, of a connection to `listen`.
-    pub(super) async fn find(&self, caller: SocketAddr, listen: SocketAddr) -> Option<Party> {
+    /// Who is at the other end, `caller`, of a connection to `listen`.
+    pub(super) async fn find(&self, caller: SocketAddr, listen: SocketAddr) -> Caller {
+        // Loopback mode uses nothing else than IPv4.
+        let (SocketAddr::V4(caller), SocketAddr::V4(listen)) = (caller, listen) else {
+            return Caller::Unknown;
+        };
         let end = Instant::now() + PROXY_IDENTIFY_DEADLINE;
         loop {
             // Copied, so that the lock is not held while reading /proc.
             let parties = self.parties().clone();
-            if let Some(inode) = inode(caller, listen)
-                && let Some((party, _)) = parties.iter().find(|(_, pid)| holds(**pid, &inode))
-            {
-                return Some(*party);
+            let Some(inode) = diag::inode(caller, listen) else {
+                return Caller::Gone;
+            };
+            if let Some((party, _)) = parties.iter().find(|(_, pid)| holds(**pid, inode)) {
+                return Caller::Known(*party);
             }
             if Instant::now() >= end {
-                return None;
+                return Caller::Unknown;
             }
             sleep(PAUSE).await;
         }
     }
 }
 
-/// The inode of the socket whose own end is `local` and whose other end is `remote`. Only IPv4: loopback mode uses
-/// nothing else.
-fn inode(local: SocketAddr, remote: SocketAddr) -> Option<String> {
-    let table = fs::read_to_string("/proc/self/net/tcp").ok()?;
-    let (local, remote) = (hex(local)?, hex(remote)?);
-    table.lines().skip(1).find_map(|line| {
-        let mut fields = line.split_whitespace().skip(1);
-        let same = fields.next()? == local && fields.next()? == remote;
-        // State, queues, timer, retransmits, user, timeout come before it.
-        same.then(|| fields.nth(6).map(str::to_owned)).flatten()
-    })
-}
-
-/// An address as the kernel's table writes it: the 32-bit number in the machine's byte order.
-fn hex(address: SocketAddr) -> Option<String> {
-    let IpAddr::V4(ip) = address.ip() else {
-        return None;
-    };
-    Some(format!(
-        "{:08X}:{:04X}",
-        u32::from_ne_bytes(ip.octets()),
-        address.port()
-    ))
-}
-
-fn holds(pid: u32, inode: &str) -> bool {
+fn holds(pid: u32, inode: u32) -> bool {
     let wanted = format!("socket:[{inode}]");
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return false;
@@ -91,13 +82,21 @@ mod tests {
     use super::*;
     use std::net::{TcpListener, TcpStream};
 
-    #[test]
-    fn a_connection_is_traced_to_its_process() {
+    #[tokio::test]
+    async fn a_connection_is_traced_to_its_process() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = listener.local_addr().unwrap();
         let stream = TcpStream::connect(listen).unwrap();
-        let inode = inode(stream.local_addr().unwrap(), listen).unwrap();
-        assert!(holds(std::process::id(), &inode));
-        assert!(!holds(1_000_000_000, &inode));
+        let caller = stream.local_addr().unwrap();
+        let table = ProcessTable::default();
+        table.register(Party::Member(1), std::process::id());
+        assert_eq!(
+            table.find(caller, listen).await,
+            Caller::Known(Party::Member(1))
+        );
+        table.register(Party::Member(1), 1_000_000_000);
+        assert_eq!(table.find(caller, listen).await, Caller::Unknown);
+        drop((stream, listener));
+        assert_eq!(table.find(caller, listen).await, Caller::Gone);
     }
 }

@@ -1,10 +1,10 @@
 //! Accepting connections, finding out whose they are, and carrying them to the target.
 
+use super::identify::Caller;
 use super::link::{Link, Links};
 use super::pump::{self, Pump};
 use super::{Direction, ProxySpec, Ready, Sources};
 use crate::limits::{PROXY_CONNECT_DEADLINE, PROXY_CONNECTIONS_MAX};
-use crate::party::Party;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -63,8 +63,9 @@ pub(super) async fn serve(
 
 async fn carry(spec: &ProxySpec, links: &Links, caller: TcpStream, address: SocketAddr) {
     let link = match identify(&spec.sources, address, &caller).await {
-        Some(party) => links.of(party),
-        None => Arc::clone(links.unknown()),
+        Caller::Known(party) => links.of(party),
+        Caller::Unknown => Arc::clone(links.unknown()),
+        Caller::Gone => return abort(&caller),
     };
     link.tally.accepted.fetch_add(1, Ordering::AcqRel);
     let commands = link.follow();
@@ -117,10 +118,15 @@ async fn through(link: &Link, mut caller: TcpStream, mut target: TcpStream) {
     }
 }
 
-async fn identify(sources: &Sources, caller: SocketAddr, stream: &TcpStream) -> Option<Party> {
+async fn identify(sources: &Sources, caller: SocketAddr, stream: &TcpStream) -> Caller {
     match sources {
-        Sources::ByAddress(parties) => parties.get(&caller.ip()).copied(),
-        Sources::ByProcess(table) => table.find(caller, stream.local_addr().ok()?).await,
+        Sources::ByAddress(parties) => parties
+            .get(&caller.ip())
+            .map_or(Caller::Unknown, |party| Caller::Known(*party)),
+        Sources::ByProcess(table) => match stream.local_addr() {
+            Ok(listen) => table.find(caller, listen).await,
+            Err(_) => Caller::Gone,
+        },
     }
 }
 
