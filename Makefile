@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/mainstay/target
 export MAINSTAY_RUN ?= $(CURDIR)/run
 CARGO ?= cargo
 
-.PHONY: help up down setup build test verify fix bench bench-quick crash
+.PHONY: help up down setup build test verify fix bench bench-quick crash jepsen jepsen-short jepsen-control jepsen-planted
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -43,3 +43,20 @@ bench-quick: build ## the same in about 3 minutes
 
 crash: build ## 200 rounds of kill -9 under load
 	$(CARGO) run --release -p mainstay-tests --bin crash
+
+# More flags for the fault tests, as in `make jepsen JEPSEN="--filter partition --time 60"`.
+JEPSEN ?=
+
+jepsen: build ## fault tests on real processes: the whole menu, about an hour; reports in run/jepsen
+	@scripts/setup faults
+	$(CARGO) run --release -p mainstay-jepsen -- menu $(JEPSEN)
+
+jepsen-short: build ## a few of them, under five minutes
+	$(CARGO) run --release -p mainstay-jepsen -- short $(JEPSEN)
+
+jepsen-control: setup ## the same menu against Debian's etcd, where it must find nothing
+	@scripts/setup faults
+	$(CARGO) run --release -p mainstay-jepsen -- menu --subject etcd --out run/jepsen-etcd $(JEPSEN)
+
+jepsen-planted: setup ## bugs on purpose: each must be caught by the run that is named for it
+	$(CARGO) test --release -p mainstay-jepsen --test planted -- --ignored --nocapture

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod figures;
+pub mod known;
 pub mod limits;
 pub mod menu;
 pub mod nemesis;

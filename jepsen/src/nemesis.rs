@@ -185,12 +185,9 @@ impl Nemesis {
     }
 
     /// Whether a member may end by itself under it, to be started again by whoever supervises it: after an I/O error
-    /// nothing else is safe.
+    /// nothing else is safe. A full disk is no such reason.
     pub fn may_end_processes(self) -> bool {
-        matches!(
-            self,
-            Self::Eio | Self::DiskFull | Self::BitFlip | Self::Truncate
-        )
+        matches!(self, Self::Eio | Self::BitFlip | Self::Truncate)
     }
 
     /// Whether it ends processes itself.

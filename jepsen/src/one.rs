@@ -1,6 +1,7 @@
 //! One run from plan to report: folder, run, verdict, page.
 
 use crate::figures::Figures;
+use crate::known::set_aside;
 use crate::limits::{JUDGE_DEADLINE, SEARCH_TIME};
 use crate::plan::Plan;
 use crate::report::{RunResult, write_index, write_page};
@@ -68,6 +69,8 @@ async fn judge(dir: &Path, result: &mut RunResult) -> Result<()> {
         .await
         .with_context(|| format!("the checkers did not end within {JUDGE_DEADLINE:?}"))?
         .context("a checker panicked")?;
+    let mut judgement = judgement;
+    result.known = set_aside(&mut judgement, &result.subjected, &reading.history);
     let figures = Figures::of(&reading.history, &result.reigns);
     result.judged(&judgement, figures);
     write_page(dir, result, &reading.history)

@@ -9,6 +9,7 @@ pub use self::index::write_index;
 pub use self::page::write_page;
 
 use crate::figures::Figures;
+use crate::known::Subjected;
 use crate::plan::Plan;
 use crate::run::Finished;
 use crate::tower::Reign;
@@ -82,6 +83,12 @@ pub struct RunResult {
     pub died: Vec<String>,
     /// Broken promises that the checkers found; the first of them.
     pub anomalies: Vec<Shown>,
+    /// Published faults of the control, which do not count against it.
+    #[serde(default)]
+    pub known: Vec<String>,
+    /// What decides whether a fault is known.
+    #[serde(default)]
+    pub subjected: Subjected,
     /// Why a checker could not decide.
     pub unknown: Vec<String>,
     /// What is wrong with the run itself.
@@ -112,6 +119,8 @@ impl RunResult {
             broken: Vec::new(),
             died: Vec::new(),
             anomalies: Vec::new(),
+            known: Vec::new(),
+            subjected: Subjected::of(plan),
             unknown: Vec::new(),
             harness: vec![format!("{error:#}")],
             checkers: Vec::new(),

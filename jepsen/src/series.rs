@@ -10,8 +10,12 @@ use crate::run::interrupted;
 use crate::verdict::Grade;
 use crate::workload::Workload;
 use anyhow::{Result, bail};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// How much of what is wrong fits into a line.
+const WHY_CHARS_MAX: usize = 500;
 
 /// Carries out all plans, even after a failure, and tells the table at the end.
 pub async fn series(plans: &[Plan], say: fn(&str)) -> Result<Grade> {
@@ -36,25 +40,40 @@ pub async fn series(plans: &[Plan], say: fn(&str)) -> Result<Grade> {
     Ok(worst(&results))
 }
 
-/// What a run came to, in one line.
+/// What a run came to, in one line: how often which promise was broken, and the first case.
 pub fn verdict_line(result: &RunResult) -> String {
-    let mut why = result.broken.clone();
-    why.extend(
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for anomaly in &result.anomalies {
+        *kinds.entry(&anomaly.kind).or_default() += 1;
+    }
+    let mut parts: Vec<String> = kinds
+        .iter()
+        .map(|(kind, count)| format!("{kind} x{count}"))
+        .collect();
+    parts.extend(result.broken.iter().cloned());
+    parts.extend(result.harness.iter().cloned());
+    parts.extend(result.unknown.iter().cloned());
+    parts.extend(
         result
             .anomalies
-            .iter()
-            .map(|anomaly| format!("{}: {}", anomaly.kind, anomaly.text)),
+            .first()
+            .map(|anomaly| format!("first {}: {}", anomaly.kind, anomaly.text)),
     );
-    why.extend(result.harness.iter().cloned());
-    why.extend(result.unknown.iter().cloned());
-    let why = why.first().map_or_else(String::new, |why| {
-        let cut: String = why.chars().take(300).collect();
-        format!(" -- {cut}")
-    });
-    format!(
-        "{}: {} ({} operations){why}",
+    let mut line = format!(
+        "{}: {} ({} operations)",
         result.grade, result.name, result.figures.operations
-    )
+    );
+    if !result.known.is_empty() {
+        line.push_str(&format!(
+            " with {} known faults of the control",
+            result.known.len()
+        ));
+    }
+    if result.grade != Grade::Valid {
+        line.push_str(" -- ");
+        line.extend(parts.join("; ").chars().take(WHY_CHARS_MAX));
+    }
+    line
 }
 
 fn tell_table(results: &[RunResult], say: fn(&str)) {

@@ -62,6 +62,7 @@ fn wrong(result: &RunResult, history: &History) -> String {
     for (title, texts) in [
         ("Promises the harness saw broken", &result.broken),
         ("The run itself", &result.harness),
+        ("Known faults of the control", &result.known),
         ("Not decided", &result.unknown),
         ("Processes that ended by themselves", &result.died),
     ] {

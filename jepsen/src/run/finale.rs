@@ -10,18 +10,23 @@ use crate::plan::Plan;
 use crate::subject::Kind;
 use anyhow::{Context, Result};
 use mainstay_check::history::{
-    Answer, Blob, LogFinding, LogLevel, MemberFacts, Op, PutOp, RangeOp, Record,
+    Answer, Blob, LogFinding, LogLevel, MemberFacts, Op, OpResult, PutOp, RangeOp, Record,
 };
 use mainstay_faults::process::{Finding, LogRules};
 use mainstay_proto::etcdserverpb::LeaseLeasesRequest;
 use mainstay_tests::Raw;
 use std::path::Path;
+use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// The places of the last clients among all clients: beyond those of workloads, nemeses and witnesses.
 const LAST_SLOT: usize = 300_000;
 /// Errors that openraft logs while a member ends in an orderly way: its own tasks still talk to its core.
-const AT_EXIT: &[&str] = &["failed to send RaftMsg to RaftCore"];
+const AT_EXIT: &[&str] = &[
+    "failed to send RaftMsg to RaftCore",
+    "failed to receive from RaftCore",
+    "error: raft stopped",
+];
 /// The last key that is written; its revision is where everybody has to arrive.
 const LAST_KEY: &str = "last";
 
@@ -33,6 +38,12 @@ pub(super) async fn read_back(harness: &mut Harness, healthy: bool) -> Result<Ve
         .map(|member| Client::new(&harness.shared, LAST_SLOT + member, member))
         .collect();
     let mut broken = Vec::new();
+    // Who has not come back by now will not come back for this either.
+    let patience = if healthy {
+        FACTS_DEADLINE
+    } else {
+        PROBE_DEADLINE
+    };
     if healthy && let Some(left) = leases_left(harness).await {
         broken.push(format!(
             "{left} leases that nobody renews were left after {LEASES_GONE_DEADLINE:?}"
@@ -51,7 +62,7 @@ pub(super) async fn read_back(harness: &mut Harness, healthy: bool) -> Result<Ve
             ..RangeOp::default()
         };
         let member = client.member;
-        let linearizable = repeat(client, Op::Range(whole.clone())).await?;
+        let linearizable = repeat(client, Op::Range(whole.clone()), patience).await?;
         if linearizable.is_none() && healthy {
             broken.push(format!(
                 "m{member} did not answer the last read within {FACTS_DEADLINE:?}"
@@ -66,7 +77,7 @@ pub(super) async fn read_back(harness: &mut Harness, healthy: bool) -> Result<Ve
     }
     broken.extend(await_witnesses(harness, last).await);
     for client in &mut clients {
-        facts(harness, client, last, &mut broken).await?;
+        facts(harness, client, last, patience, &mut broken).await?;
     }
     Ok(broken)
 }
@@ -117,8 +128,8 @@ async fn write_last(clients: &mut [Client]) -> Result<Option<i64>> {
 }
 
 /// The same operation, each time as a new one, until it succeeds.
-async fn repeat(client: &mut Client, op: Op) -> Result<Option<mainstay_check::history::OpResult>> {
-    let until = Instant::now() + FACTS_DEADLINE;
+async fn repeat(client: &mut Client, op: Op, patience: Duration) -> Result<Option<OpResult>> {
+    let until = Instant::now() + patience;
     loop {
         check_interrupted()?;
         if let Reply::Ok(result) = client.perform(op.clone()).await {
@@ -150,12 +161,13 @@ async fn facts(
     harness: &Harness,
     client: &mut Client,
     last: i64,
+    patience: Duration,
     broken: &mut Vec<String>,
 ) -> Result<()> {
     let member = client.member;
-    let Some(result) = repeat(client, Op::HashKv { revision: last }).await? else {
+    let Some(result) = repeat(client, Op::HashKv { revision: last }, patience).await? else {
         broken.push(format!(
-            "m{member} did not tell its hash at revision {last} within {FACTS_DEADLINE:?}"
+            "m{member} did not tell its hash at revision {last}"
         ));
         return Ok(());
     };

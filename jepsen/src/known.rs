@@ -1,0 +1,110 @@
+//! Faults of etcd that are known, published and fixed in later releases than the control's.
+//!
+//! The control must come out clean where etcd is clean. Where it is not, an anomaly is set aside only if it has exactly the
+//! shape of the published fault, and it is shown as such. Nothing is ever set aside for this project's own server.
+
+use crate::nemesis::Nemesis;
+use crate::plan::Plan;
+use crate::subject::Kind;
+use mainstay_check::{Anomaly, AnomalyKind, History, Judgement, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// Takes what is known out of a judgement, and returns it in words. If nothing else was found, the verdict is what it would
+/// be without.
+pub fn set_aside(judgement: &mut Judgement, subject: &Subjected, history: &History) -> Vec<String> {
+    let Verdict::Invalid { anomalies } = &mut judgement.verdict else {
+        return Vec::new();
+    };
+    let mut texts = Vec::new();
+    anomalies.retain(|anomaly| match known(subject, anomaly, history) {
+        Some(why) => {
+            texts.push(format!("{why}: {anomaly}"));
+            false
+        }
+        None => true,
+    });
+    let reports = &judgement.reports;
+    let listed: u64 = reports
+        .iter()
+        .map(|report| report.anomalies.len() as u64)
+        .sum();
+    let found: u64 = reports.iter().map(|report| report.anomaly_count).sum();
+    // More were found than are listed: nobody has looked at the rest.
+    if anomalies.is_empty() && listed == found {
+        let why: Vec<String> = reports
+            .iter()
+            .flat_map(|report| report.unknown.clone())
+            .collect();
+        judgement.verdict = if why.is_empty() {
+            Verdict::Valid
+        } else {
+            Verdict::Unknown { why }
+        };
+    }
+    texts
+}
+
+/// Says which published fault of the subject an anomaly is, if it is one.
+fn known(plan: &Subjected, anomaly: &Anomaly, history: &History) -> Option<&'static str> {
+    if !plan.control {
+        return None;
+    }
+    if plan.before(3, 6) && anomaly.kind == AnomalyKind::WatchLost && starts_there(anomaly, history)
+    {
+        return Some(
+            "etcd #19179: a watch that starts at the compacted revision misses the deletion made there",
+        );
+    }
+    let stale = matches!(
+        anomaly.kind,
+        AnomalyKind::StaleRead
+            | AnomalyKind::NotLinearizable
+            | AnomalyKind::SetStale
+            | AnomalyKind::Cycle
+    );
+    if plan.before(3, 6) && stale && plan.pauses {
+        return Some("etcd #20418: a linearizable read may be stale after a pause");
+    }
+    None
+}
+
+/// The little that must be known of a run's subject.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subjected {
+    /// Whether it is etcd.
+    pub control: bool,
+    /// Its release: major and minor.
+    pub release: (u32, u32),
+    /// Whether processes were paused.
+    pub pauses: bool,
+}
+
+impl Subjected {
+    /// Of a plan.
+    pub fn of(plan: &Plan) -> Self {
+        let pauses =
+            |nemesis: &Nemesis| matches!(nemesis, Nemesis::PauseLeader | Nemesis::PauseMinority);
+        Self {
+            control: plan.subject.kind == Kind::Etcd,
+            release: (plan.subject.version.0, plan.subject.version.1),
+            pauses: plan.nemeses.iter().any(pauses),
+        }
+    }
+
+    fn before(&self, major: u32, minor: u32) -> bool {
+        self.release < (major, minor)
+    }
+}
+
+/// Whether the lost event is at the very revision from which its watch was to start.
+fn starts_there(anomaly: &Anomaly, history: &History) -> bool {
+    !anomaly.watches.is_empty()
+        && anomaly.watches.iter().all(|watch| {
+            let mut requests = history
+                .watches
+                .iter()
+                .filter(|record| record.watch == *watch);
+            let request = requests.find_map(|record| record.request.as_ref());
+            request.is_some_and(|request| Some(request.start_revision) == anomaly.revision)
+        })
+}
