@@ -86,8 +86,8 @@ pub fn kind_name(op: &Op) -> &'static str {
 }
 
 impl Figures {
-    /// From a history and what the tower saw.
-    pub fn of(history: &History, reigns: &[Reign]) -> Self {
+    /// From a history and what the tower saw. Rate and gaps are those of the time until `load_end`.
+    pub fn of(history: &History, reigns: &[Reign], load_end: u64) -> Self {
         let mut figures = Self {
             leader_changes: reigns.len().saturating_sub(1) as u64,
             ..Self::default()
@@ -107,19 +107,14 @@ impl Figures {
         for fault in history.faults.iter().filter(|fault| fault.proof.is_some()) {
             *figures.faults.entry(fault.name.clone()).or_default() += 1;
         }
-        let end = history
-            .operations
-            .iter()
-            .filter_map(|o| o.returned)
-            .max()
-            .unwrap_or(0);
-        let ok: u64 = figures.kinds.values().map(|kind| kind.ok).sum();
-        figures.rate = if end == 0 {
+        let under_load = |o: &&Operation| o.outcome == Outcome::Ok && o.call < load_end;
+        let ok = history.operations.iter().filter(under_load).count();
+        figures.rate = if load_end == 0 {
             0.0
         } else {
-            ok as f64 / (end as f64 / 1e9)
+            ok as f64 / (load_end as f64 / 1e9)
         };
-        figures.gaps = gaps(history);
+        figures.gaps = gaps(history, load_end);
         figures
     }
 
@@ -185,7 +180,7 @@ pub fn is_write(op: &Op) -> bool {
 }
 
 /// Times between two acknowledged writes, the longest first.
-fn gaps(history: &History) -> Vec<Gap> {
+fn gaps(history: &History, load_end: u64) -> Vec<Gap> {
     let acknowledged = history
         .operations
         .iter()
@@ -193,6 +188,7 @@ fn gaps(history: &History) -> Vec<Gap> {
     let mut times: Vec<u64> = acknowledged
         .filter_map(|operation| operation.returned)
         .collect();
+    times.retain(|time| *time <= load_end);
     times.sort_unstable();
     let pairs = times.windows(2).map(|pair| Gap {
         from: pair[0],
@@ -259,7 +255,7 @@ mod tests {
             put(2, 100, 1_030),
             put(3, 1_031, 1_040),
         ];
-        let figures = Figures::of(&history.into_iter().collect(), &[]);
+        let figures = Figures::of(&history.into_iter().collect(), &[], 2_000_000_000);
         assert_eq!(figures.operations, 4);
         assert_eq!(figures.gaps.len(), 1);
         assert_eq!(

@@ -71,7 +71,7 @@ async fn judge(dir: &Path, result: &mut RunResult) -> Result<()> {
         .context("a checker panicked")?;
     let mut judgement = judgement;
     result.known = set_aside(&mut judgement, &result.subjected, &reading.history);
-    let figures = Figures::of(&reading.history, &result.reigns);
+    let figures = Figures::of(&reading.history, &result.reigns, result.load_end);
     result.judged(&judgement, figures);
     write_page(dir, result, &reading.history)
 }

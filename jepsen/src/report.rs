@@ -77,6 +77,9 @@ pub struct RunResult {
     pub command: String,
     /// Begin and end of the faults, nanoseconds since the start of the run.
     pub fault_phase: (u64, u64),
+    /// When the load ended, nanoseconds since the start of the run.
+    #[serde(default)]
+    pub load_end: u64,
     /// Promises that the harness saw broken.
     pub broken: Vec<String>,
     /// Members that ended although nobody ended them.
@@ -116,6 +119,7 @@ impl RunResult {
             subject: format!("{} ({})", plan.subject.kind, plan.subject.version_line),
             command: plan.command(),
             fault_phase: (0, 0),
+            load_end: 0,
             broken: Vec::new(),
             died: Vec::new(),
             anomalies: Vec::new(),
@@ -133,6 +137,7 @@ impl RunResult {
     pub fn finished(&mut self, finished: &Finished) {
         self.harness.clear();
         self.fault_phase = finished.fault_phase;
+        self.load_end = finished.load_end;
         self.broken.clone_from(&finished.broken);
         self.died.clone_from(&finished.driven.died);
         self.reigns.clone_from(&finished.reigns);

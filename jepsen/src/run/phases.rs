@@ -28,6 +28,8 @@ pub struct Finished {
     pub reigns: Vec<Reign>,
     /// The fault phase, nanoseconds since the start of the run.
     pub fault_phase: (u64, u64),
+    /// When the load ended, nanoseconds since the start of the run.
+    pub load_end: u64,
 }
 
 /// Runs the plan in the folder `dir`. An error is the harness's own; what the store did wrong is in the result and in
@@ -79,6 +81,7 @@ async fn phases(mut harness: Harness, plan: &Plan, dir: &Path, board: &Board) ->
 
     board.phase("final");
     harness.stop.stop();
+    finished.load_end = harness.shared.journal.clock.now();
     join_clients(&mut harness, plan).await?;
     let healthy = finished.broken.is_empty();
     finished
