@@ -6,8 +6,12 @@
 use crate::nemesis::Nemesis;
 use crate::plan::Plan;
 use crate::subject::Kind;
+use mainstay_check::history::WatchNews;
 use mainstay_check::{Anomaly, AnomalyKind, History, Judgement, Verdict};
 use serde::{Deserialize, Serialize};
+
+/// How long before the answer to a cancellation its effect may show, nanoseconds.
+const CANCEL_NS_MAX: u64 = 1_000_000_000;
 
 /// Takes what is known out of a judgement, and returns it in words. If nothing else was found, the verdict is what it would
 /// be without.
@@ -53,6 +57,14 @@ fn known(plan: &Subjected, anomaly: &Anomaly, history: &History) -> Option<&'sta
     {
         return Some(
             "etcd #19179: a watch that starts at the compacted revision misses the deletion made there",
+        );
+    }
+    if anomaly.kind == AnomalyKind::WatchPrevKv
+        && anomaly.text.ends_with("got None")
+        && was_canceled(anomaly, history)
+    {
+        return Some(
+            "etcd forgets that a watch wants previous pairs when its client cancels it, before the last events are sent",
         );
     }
     let stale = matches!(
@@ -106,5 +118,24 @@ fn starts_there(anomaly: &Anomaly, history: &History) -> bool {
                 .filter(|record| record.watch == *watch);
             let request = requests.find_map(|record| record.request.as_ref());
             request.is_some_and(|request| Some(request.start_revision) == anomaly.revision)
+        })
+}
+
+/// Whether the client canceled the watch at about the time of the event.
+fn was_canceled(anomaly: &Anomaly, history: &History) -> bool {
+    !anomaly.watches.is_empty()
+        && anomaly.watches.iter().all(|watch| {
+            let records = history.watches.iter().filter(|record| record.watch == *watch);
+            let (mut event, mut canceled) = (None, None);
+            for record in records {
+                match &record.news {
+                    WatchNews::Events(events) if events.iter().any(|e| Some(e.kv.modified) == anomaly.revision) => {
+                        event = Some(record.time);
+                    }
+                    WatchNews::Canceled { compact_revision: 0, .. } => canceled = Some(record.time),
+                    _ => {}
+                }
+            }
+            matches!((event, canceled), (Some(event), Some(canceled)) if canceled.saturating_sub(event) < CANCEL_NS_MAX)
         })
 }

@@ -5,7 +5,7 @@ use crate::limits::{
     RUN_TIME_MIN,
 };
 use crate::nemesis::Nemesis;
-use crate::subject::Subject;
+use crate::subject::{Kind, Subject};
 use crate::workload::Workload;
 use anyhow::{Result, bail};
 use std::path::PathBuf;
@@ -104,6 +104,11 @@ impl Plan {
         }
         if self.loopback && !nemesis.works_on_loopback() {
             bail!("--nemesis {nemesis} needs network namespaces, which --loopback gives up");
+        }
+        if nemesis == Nemesis::Clock && self.subject.kind == Kind::Etcd {
+            bail!(
+                "--nemesis {nemesis} does not reach etcd: programs in Go do not ask the C library for the time"
+            );
         }
         let shape = nemesis.shapes();
         if shape.is_some()
