@@ -13,6 +13,9 @@ const LATENCY_US_MAX: u64 = 120_000_000;
 const GAP_NS_MIN: u64 = 250_000_000;
 /// How near to a fault a gap must begin to be its consequence, nanoseconds: a fault is recorded just before it acts.
 const NEAR_NS: u64 = 300_000_000;
+/// Different texts of errors that are counted, and how much of a text tells them apart.
+const ERRORS_MAX: usize = 60;
+const ERROR_CHARS_MAX: usize = 120;
 /// Gaps kept, the longest first.
 const GAPS_MAX: usize = 50;
 
@@ -142,10 +145,10 @@ impl Figures {
             self.revision = self.revision.max(result.revision);
         }
         if let Some(error) = &operation.error {
-            *self
-                .errors
-                .entry(error.text.chars().take(120).collect())
-                .or_default() += 1;
+            let text: String = error.text.chars().take(ERROR_CHARS_MAX).collect();
+            if self.errors.len() < ERRORS_MAX || self.errors.contains_key(&text) {
+                *self.errors.entry(text).or_default() += 1;
+            }
         }
     }
 

@@ -67,6 +67,11 @@ fn known(plan: &Subjected, anomaly: &Anomaly, history: &History) -> Option<&'sta
             "etcd forgets that a watch wants previous pairs when its client cancels it, before the last events are sent",
         );
     }
+    if plan.before(3, 6) && anomaly.kind == AnomalyKind::LeaseEarly && plan.stalls {
+        return Some(
+            "etcd #15247: a leader that was held up by its disk ends leases that were kept alive elsewhere",
+        );
+    }
     let stale = matches!(
         anomaly.kind,
         AnomalyKind::StaleRead
@@ -89,6 +94,9 @@ pub struct Subjected {
     pub release: (u32, u32),
     /// Whether processes were paused.
     pub pauses: bool,
+    /// Whether the leader's disk was slow or stood still.
+    #[serde(default)]
+    pub stalls: bool,
 }
 
 impl Subjected {
@@ -96,10 +104,17 @@ impl Subjected {
     pub fn of(plan: &Plan) -> Self {
         let pauses =
             |nemesis: &Nemesis| matches!(nemesis, Nemesis::PauseLeader | Nemesis::PauseMinority);
+        let stalls = |nemesis: &Nemesis| {
+            matches!(
+                nemesis,
+                Nemesis::SlowDisk | Nemesis::SlowDiskLeader | Nemesis::StallDiskLeader
+            )
+        };
         Self {
             control: plan.subject.kind == Kind::Etcd,
             release: (plan.subject.version.0, plan.subject.version.1),
             pauses: plan.nemeses.iter().any(pauses),
+            stalls: plan.nemeses.iter().any(stalls),
         }
     }
 

@@ -1,12 +1,13 @@
 //! From the name of a nemesis to what it does, and back.
 
-use super::arena::{Arena, Struck, Undo, names, nothing};
+use super::arena::{Arena, Struck, Undo, nothing};
 use super::{Nemesis, clock, damage, disk, network, process};
 use crate::client::Client;
 use anyhow::Result;
 use mainstay_check::history::Op;
 use mainstay_faults::Proof;
-use rand::Rng;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -93,26 +94,29 @@ pub(super) fn heal(arena: &mut Arena, struck: Struck) -> Result<Proof> {
     })
 }
 
-/// Compacts at random revisions, also ones that are compacted already or do not exist yet, until told to end.
+/// Compacts at random revisions through random members, also where it is compacted already or nothing is yet, until told
+/// to end.
 fn churn(arena: &mut Arena) -> Struck {
-    let member = arena.rng.random_range(0..arena.cluster.len());
+    let members = arena.cluster.len();
     let shared = arena.shared.clone();
     let (end, mut ended) = oneshot::channel::<()>();
     let slot = CHURN_SLOT + arena.rng.random_range(0..1_000_000);
+    let mut rng = StdRng::seed_from_u64(arena.rng.random());
     let task = arena.runtime.spawn(async move {
-        let mut client = Client::new(&shared, slot, member);
+        let client = |member| Client::new(&shared, slot + member, member);
+        let mut clients: Vec<Client> = (0..members).map(client).collect();
         let mut count = 0;
         // An error means that the other side is gone, which ends it too.
         while timeout(CHURN_INTERVAL, &mut ended).await.is_err() {
-            let spread = client.rng.random_range(CHURN_SPREAD);
-            let revision = (shared.revision() + spread).max(1);
-            let reply = client.perform(Op::Compact { revision }).await;
+            let revision = (shared.revision() + rng.random_range(CHURN_SPREAD)).max(1);
+            let through = rng.random_range(0..members);
+            let reply = clients[through].perform(Op::Compact { revision }).await;
             count += u64::from(reply.ok().is_some());
         }
         count
     });
     Struck {
-        targets: names(&[member]),
+        targets: Vec::new(),
         proof: Proof::when(false, "not counted yet"),
         undo: Undo::EndTask(task, end),
     }
