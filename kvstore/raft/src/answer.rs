@@ -1,15 +1,18 @@
 //! Answers to what other members ask.
 
-use std::io;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use mainstay_engine::{Engine, Scrub};
 use openraft::Snapshot;
 use openraft::errors::RaftError;
 
 use crate::codec::{Put, Reader, put_vote};
 use crate::env::Env;
 use crate::error::Error;
+use crate::metrics::count;
 use crate::node::Inner;
 use crate::peer::{
     Call, MemberChange, RemoteCluster, decode_append, decode_transfer, decode_vote_request,
@@ -98,6 +101,7 @@ impl<E: Env> Inner<E> {
                 }
                 .encode())
             }
+            Call::Repair => self.repair(body).await,
             Call::Append
             | Call::SnapshotBegin
             | Call::SnapshotFile
@@ -112,7 +116,8 @@ impl<E: Env> Inner<E> {
         vote: Vote,
         meta: SnapshotMeta,
         dir: SnapshotDir,
-    ) -> io::Result<Bytes> {
+    ) -> Result<Bytes, Error> {
+        self.verify_snapshot(dir.path().to_path_buf()).await?;
         let snapshot = Snapshot {
             meta,
             snapshot: Arc::new(dir),
@@ -121,15 +126,30 @@ impl<E: Env> Inner<E> {
             .raft
             .install_full_snapshot(vote, snapshot)
             .await
-            .map_err(|e| {
-                let text = e.to_string();
-                self.fatal(&e);
-                io::Error::other(text)
-            })?;
+            .map_err(|e| self.fatal(&e))?;
         self.hear_leader();
         let mut out = BytesMut::new();
         put_vote(&mut out, &response.vote);
         Ok(out.freeze())
+    }
+
+    /// Reads every record of a received checkpoint before it may replace the database. Damage there is the
+    /// sender's: it is told, and this member stays as it is.
+    async fn verify_snapshot(&self, path: PathBuf) -> Result<(), Error> {
+        let env = self.env.clone();
+        let verifying = self.env.blocking(move || {
+            let engine = env.inspect_engine(&path)?;
+            engine.scrub(Scrub::Records, &mut |_| ControlFlow::Continue(()))
+        });
+        match verifying.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(e)) => {
+                tracing::error!("a received snapshot is damaged and not installed: {e}");
+                count(&self.shared.metrics.snapshots_refused);
+                Err(Error::Corrupt)
+            }
+            Err(e) => Err(Error::Fatal(e.to_string())),
+        }
     }
 
     fn raft_error(&self, e: RaftError<TypeConfig>) -> Error {

@@ -14,7 +14,7 @@ use crate::members::{Attributes, Members};
 use crate::metrics::{Metrics, count};
 use crate::quota::txn_charge;
 use crate::records::{
-    META_ATTRIBUTES, META_MEMBERSHIP, META_REMOVED, alarm_key, id_key, lease_key,
+    META_ATTRIBUTES, META_MEMBERSHIP, META_REMOVED, META_REPAIRING, alarm_key, id_key, lease_key,
 };
 use crate::types::StoredMembership;
 use crate::waiters::Outcome;
@@ -107,7 +107,10 @@ impl<T: Engine> Batch<'_, T> {
                 client_urls,
                 incarnation,
             } => {
-                if self.members.contains(id) {
+                let known = self.members.attributes.get(&id);
+                // Only a repair changes the incarnation: this may be an old message of the former self.
+                let same = known.is_none_or(|known| known.incarnation == incarnation);
+                if self.members.contains(id) && same {
                     let attributes = Attributes {
                         name,
                         client_urls,
@@ -123,6 +126,20 @@ impl<T: Engine> Batch<'_, T> {
                 Ok(Applied::Done)
             }
             Decoded::Alarm(change) => Ok(self.change_alarm(&change)),
+            Decoded::Repair { id, incarnation } => {
+                if self.members.begin_repair(id, incarnation) {
+                    self.save_repairing(id);
+                }
+                Ok(Applied::Done)
+            }
+            Decoded::RepairOver { id } => {
+                if self.members.end_repair(id) {
+                    let key = id_key(META_REMOVED, id);
+                    self.apply.batch_mut().put(Cf::Meta, &key, &[]);
+                }
+                self.save_repairing(id);
+                Ok(Applied::Done)
+            }
         })
     }
 
@@ -151,6 +168,17 @@ impl<T: Engine> Batch<'_, T> {
                 .delete(Cf::Meta, &alarm_key(kind, member));
             self.alarms_changed = true;
         }
+    }
+
+    /// Writes what is known of a member under repair, or that there is nothing any more.
+    fn save_repairing(&mut self, id: u64) {
+        let key = id_key(META_REPAIRING, id);
+        let batch = self.apply.batch_mut();
+        match self.members.repairing.get(&id) {
+            Some(repairing) => batch.put(Cf::Meta, &key, &repairing.encode()),
+            None => batch.delete(Cf::Meta, &key),
+        }
+        self.members_changed = true;
     }
 
     fn grant(&mut self, id: i64, ttl: i64) -> Outcome {
@@ -190,11 +218,23 @@ impl<T: Engine> Batch<'_, T> {
     }
 
     pub(crate) fn membership(&mut self, stored: StoredMembership) {
-        for id in self.members.apply(stored) {
-            let batch = self.apply.batch_mut();
-            batch.delete(Cf::Meta, &id_key(META_ATTRIBUTES, id));
-            batch.put(Cf::Meta, &id_key(META_REMOVED, id), &[]);
-            self.forget_alarms(id);
+        let moved = self.members.apply(stored);
+        let batch = self.apply.batch_mut();
+        for id in moved.removed.iter().chain(&moved.out) {
+            batch.delete(Cf::Meta, &id_key(META_ATTRIBUTES, *id));
+        }
+        for id in &moved.removed {
+            batch.put(Cf::Meta, &id_key(META_REMOVED, *id), &[]);
+        }
+        for id in &moved.back {
+            let attributes = self.members.attributes[id].encode();
+            batch.put(Cf::Meta, &id_key(META_ATTRIBUTES, *id), &attributes);
+        }
+        for id in moved.removed.iter().chain(&moved.out) {
+            self.forget_alarms(*id);
+        }
+        for id in moved.out.into_iter().chain(moved.back) {
+            self.save_repairing(id);
         }
         let mut out = BytesMut::new();
         put_stored_membership(&mut out, &self.members.stored);

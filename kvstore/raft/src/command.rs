@@ -43,6 +43,11 @@ pub enum Command {
     },
     /// Raises or withdraws an alarm.
     Alarm(AlarmChange),
+    /// A member that lost what it had on disk is to leave Raft and to come back, under the same id, with
+    /// nothing and with a new incarnation. Only the leader proposes it.
+    Repair { id: u64, incarnation: u64 },
+    /// A member that was to come back does not.
+    RepairOver { id: u64 },
 }
 
 /// What applying a command returned. Headers inside carry only the revision.
@@ -101,6 +106,13 @@ pub(crate) enum Decoded {
         incarnation: u64,
     },
     Alarm(AlarmChange),
+    Repair {
+        id: u64,
+        incarnation: u64,
+    },
+    RepairOver {
+        id: u64,
+    },
 }
 
 impl Command {
@@ -115,6 +127,8 @@ impl Command {
             Self::LeaseCheckpoint(_) => 7,
             Self::Attributes { .. } => 8,
             Self::Alarm(_) => 9,
+            Self::Repair { .. } => 20,
+            Self::RepairOver { .. } => 21,
         }
     }
 
@@ -162,6 +176,11 @@ impl Command {
                 out.put_u32_le(change.kind as u32);
                 out.put_u64_le(change.member);
             }
+            Self::Repair { id, incarnation } => {
+                out.put_u64_le(*id);
+                out.put_u64_le(*incarnation);
+            }
+            Self::RepairOver { id } => out.put_u64_le(*id),
         }
         out.freeze()
     }
@@ -210,6 +229,11 @@ pub(crate) fn decode(bytes: Bytes) -> Result<(Origin, Decoded), Malformed> {
             }
         }
         9 => Decoded::Alarm(alarm_change(&mut r)?),
+        20 => Decoded::Repair {
+            id: r.u64()?,
+            incarnation: r.u64()?,
+        },
+        21 => Decoded::RepairOver { id: r.u64()? },
         _ => return Err(Malformed("command kind")),
     };
     Ok((origin, decoded))
@@ -273,6 +297,11 @@ mod tests {
                 kind: AlarmType::Corrupt,
                 cause: AlarmCause::Disk,
             }),
+            Command::Repair {
+                id: 3,
+                incarnation: 9,
+            },
+            Command::RepairOver { id: 3 },
         ];
         for command in all {
             let (_, decoded) = decode(command.encode(ORIGIN)).expect("decodes");

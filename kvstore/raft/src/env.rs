@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mainstay_engine::{Engine, EngineError};
 use mainstay_wal::{Disk, OnFatal, Options, Recovered, Wal, WalError};
@@ -46,6 +47,11 @@ pub trait Env: Clone + fmt::Debug + Send + Sync + 'static {
     /// Opens or creates the database in `dir`.
     fn open_engine(&self, dir: &Path) -> Result<Self::Engine, EngineError>;
 
+    /// Opens a database that was there before: one that is not there or not whole is damaged.
+    fn reopen_engine(&self, dir: &Path) -> Result<Self::Engine, EngineError> {
+        self.open_engine(dir)
+    }
+
     /// Opens a checkpoint only to be asked for a few records.
     fn inspect_engine(&self, dir: &Path) -> Result<Self::Engine, EngineError>;
 
@@ -68,6 +74,9 @@ pub trait Env: Clone + fmt::Debug + Send + Sync + 'static {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = io::Result<T>> + Send;
+
+    /// Holds a thread back that runs in [`Env::blocking`]. Where nobody else waits for the disk, not at all.
+    fn hold(&self, _pause: Duration) {}
 
     /// Where peers reach this member; asked once.
     fn listeners(&self) -> io::Result<Vec<Self::Listener>>;

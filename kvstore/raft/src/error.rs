@@ -139,10 +139,9 @@ pub enum StartError {
         path: String,
         source: std::io::Error,
     },
-    #[error(
-        "the log is damaged at {0}; this member must not vote until its data is repaired: remove the member, delete its data directory and add it again"
-    )]
-    LogDamaged(String),
+    /// A note of it was left: with it the member starts only to be repaired.
+    #[error("data is damaged: {0}")]
+    Damaged(String),
     #[error("log: {0}")]
     Wal(String),
     #[error("storage: {0}")]
@@ -164,6 +163,8 @@ pub enum StopReason {
     Shutdown,
     /// The member was removed from the cluster.
     Removed,
+    /// Its data is damaged, and a note of it was left: it is to start over, to be repaired.
+    Damaged(String),
     /// Storage or consensus failed; the text says how.
     Fatal(String),
 }

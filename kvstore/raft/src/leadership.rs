@@ -8,9 +8,11 @@ use openraft::async_runtime::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::contacts;
 use crate::env::Env;
 use crate::error::StopReason;
 use crate::limits::{DISK_STALL_HANDOVER, SNAPSHOT_LOG_BYTES};
+use crate::members::Members;
 use crate::metrics::count;
 use crate::node::{Inner, LeaderInfo};
 
@@ -82,6 +84,7 @@ impl<E: Env> Inner<E> {
         let mut tick = interval(DISK_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut snapshot_at = self.wal.stats().bytes;
+        let mut noted = Vec::new();
         loop {
             tick.tick().await;
             if self
@@ -111,9 +114,30 @@ impl<E: Env> Inner<E> {
             for id in &members.removed {
                 self.links.forget(*id);
             }
+            self.note_contacts(&members, &mut noted).await;
             if members.removed.contains(&self.member_id()) {
                 self.stop_with(StopReason::Removed);
             }
+        }
+    }
+
+    /// Keeps on disk where the other members are, for a time when nothing else is readable.
+    async fn note_contacts(&self, members: &Members, noted: &mut Vec<String>) {
+        let others = members.nodes().into_iter();
+        let others = others.filter(|(id, _)| *id != self.member_id());
+        let urls: Vec<String> = others
+            .flat_map(|(_, node)| node.peer_urls.clone())
+            .collect();
+        if urls == *noted || urls.is_empty() {
+            return;
+        }
+        noted.clone_from(&urls);
+        let damage = Arc::clone(&self.shared.damage);
+        let storing = self
+            .env
+            .blocking(move || contacts::store(&*damage.disk, &damage.data_dir, &urls));
+        if let Err(e) = storing.await.and_then(|stored| stored) {
+            tracing::warn!("noting where the other members are: {e}");
         }
     }
 

@@ -124,5 +124,21 @@ pub const UNDECIDED_SHARE: u64 = 2;
 const _: () = assert!(CRITICAL_SHARE > BALLAST_SHARE && BALLAST_SHARE > 1);
 const _: () = assert!(ROOM_LOW_BYTES_MAX / CRITICAL_SHARE < BALLAST_BYTES_MAX);
 const _: () = assert!(ROOM_ENOUGH_FACTOR > 2);
+/// Longest description of damage that is kept (bytes).
+pub const DAMAGE_TEXT_BYTES_MAX: usize = 1024;
+
+/// How long a damaged member waits for one peer's answer before it asks another: a membership change takes
+/// as long as any request.
+pub const REPAIR_ASK_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Changes one request for repair may need: note, out, back, and as much again where somebody else interfered.
+pub const REPAIR_STEPS_MAX: usize = 8;
+
+/// Bytes read per second while looking for damage.
+pub const SCRUB_BYTES_PER_SECOND: u64 = 64 << 20;
+
+/// How soon it is noted what a new file holds.
+pub const SCRUB_NEW_INTERVAL: Duration = Duration::from_secs(5);
+
 const _: () = assert!(APPEND_BYTES_MAX * 2 <= FRAME_BYTES_MAX);
 const _: () = assert!(SNAPSHOT_CHUNK_BYTES < FRAME_BYTES_MAX);

@@ -17,6 +17,7 @@ use crate::codec::{
     decode_vote, encode_vote, entry_from_wal, entry_to_wal, log_id_from_wal, log_id_to_wal,
 };
 use crate::limits::{APPEND_BYTES_MAX, APPLY_READ_BYTES_MAX};
+use crate::repair::{Damage, Kind};
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 
 /// The log as openraft writes it: one per member, used by Raft's core task only.
@@ -31,6 +32,7 @@ pub(crate) struct LogStore {
 pub(crate) struct LogReader {
     wal: Arc<Wal>,
     vote: Arc<Mutex<Option<Vote>>>,
+    damage: Arc<Damage>,
 }
 
 impl LogStore {
@@ -39,6 +41,7 @@ impl LogStore {
         wal: Arc<Wal>,
         vote: Option<Bytes>,
         committed: Option<mainstay_wal::LogId>,
+        damage: Arc<Damage>,
     ) -> io::Result<Self> {
         let vote = vote
             .map(decode_vote)
@@ -48,6 +51,7 @@ impl LogStore {
             reader: LogReader {
                 wal,
                 vote: Arc::new(Mutex::new(vote)),
+                damage,
             },
             committed: committed.map(|id| log_id_from_wal(&id)),
         })
@@ -156,11 +160,14 @@ fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
 
 impl LogReader {
     fn read(&self, start: u64, end: u64, max_bytes: usize) -> Result<Vec<Entry>, io::Error> {
-        let entries = self.wal.read(start..end, max_bytes).map_err(io_error)?;
-        entries
-            .into_iter()
-            .map(|e| entry_from_wal(e).map_err(io::Error::other))
-            .collect()
+        let read = self.wal.read(start..end, max_bytes).map_err(io_error);
+        let entries = read.and_then(|entries| {
+            let entries = entries.into_iter();
+            entries
+                .map(|e| entry_from_wal(e).map_err(io::Error::other))
+                .collect()
+        });
+        entries.inspect_err(|e| self.damage.note(Kind::Log, e))
     }
 }
 

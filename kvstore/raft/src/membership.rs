@@ -10,6 +10,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::command::Command;
 use crate::env::Env;
 use crate::error::Error;
 use crate::ident;
@@ -74,26 +75,7 @@ impl<E: Env> Node<E> {
     }
 
     async fn change(&self, change: MemberChange) -> Result<(), Error> {
-        let inner = &self.inner;
-        let deadline = Instant::now() + inner.request_timeout;
-        loop {
-            let leader = inner.known_leader(deadline).await.ok_or(Error::Timeout)?;
-            let result = if leader == self.member_id() {
-                inner.change_members_as_leader(change.clone()).await
-            } else {
-                inner
-                    .ask_leader(leader, Call::ChangeMembers, change.encode(), deadline)
-                    .await
-                    .map(drop)
-            };
-            match result {
-                // Whoever made the change, this member shows it when it answers.
-                Ok(()) => return inner.read_index().await,
-                // Sent once it may have happened; only a refusal may be sent again.
-                Err(e @ (Error::LeaderChanged | Error::TimeoutConnectionLost)) => return Err(e),
-                Err(e) => inner.pause_after(e, deadline).await?,
-            }
-        }
+        self.inner.change_members(change).await
     }
 
     /// Hands leadership to another voter. Only the leader can.
@@ -135,6 +117,28 @@ impl<E: Env> Inner<E> {
         }
     }
 
+    /// Has the leader change the members; what it did is applied here when this returns.
+    pub(crate) async fn change_members(&self, change: MemberChange) -> Result<(), Error> {
+        let deadline = Instant::now() + self.request_timeout;
+        loop {
+            let leader = self.known_leader(deadline).await.ok_or(Error::Timeout)?;
+            let result = if leader == self.member_id() {
+                self.change_members_as_leader(change.clone()).await
+            } else {
+                self.ask_leader(leader, Call::ChangeMembers, change.encode(), deadline)
+                    .await
+                    .map(drop)
+            };
+            match result {
+                // Whoever made the change, this member shows it when it answers.
+                Ok(()) => return self.read_index().await,
+                // Sent once it may have happened; only a refusal may be sent again.
+                Err(e @ (Error::LeaderChanged | Error::TimeoutConnectionLost)) => return Err(e),
+                Err(e) => self.pause_after(e, deadline).await?,
+            }
+        }
+    }
+
     pub(crate) async fn change_members_as_leader(&self, change: MemberChange) -> Result<(), Error> {
         let _one_at_a_time = self.changing_members.lock().await;
         self.read_index().await?;
@@ -150,6 +154,7 @@ impl<E: Env> Inner<E> {
             MemberChange::Remove { id } => self.remove_member(id).await,
             MemberChange::Update { id, peer_urls } => self.update_member(id, peer_urls).await,
             MemberChange::Promote { id } => self.promote_member(id).await,
+            MemberChange::Repair { id, incarnation } => self.repair_member(id, incarnation).await,
         }
     }
 
@@ -160,14 +165,14 @@ impl<E: Env> Inner<E> {
         learner: bool,
     ) -> Result<(), Error> {
         let members = self.shared.members.load_full();
-        if members.contains(id) || members.removed.contains(&id) {
+        if members.is_member(id) || members.removed.contains(&id) {
             return Err(Error::MemberExists);
         }
         self.refuse_taken_urls(id, &peer_urls)?;
         if learner && members.learner_count() >= self.max_learners {
             return Err(Error::TooManyLearners);
         }
-        if members.membership().nodes().count() >= MEMBERS_MAX {
+        if members.nodes().len() >= MEMBERS_MAX {
             return Err(Error::Unhealthy);
         }
         let node = PeerNode { peer_urls, learner };
@@ -178,9 +183,9 @@ impl<E: Env> Inner<E> {
     fn refuse_taken_urls(&self, id: u64, peer_urls: &[String]) -> Result<(), Error> {
         let members = self.shared.members.load();
         let taken = members
-            .membership()
             .nodes()
-            .filter(|(other, _)| **other != id)
+            .into_iter()
+            .filter(|(other, _)| *other != id)
             .any(|(_, node)| node.peer_urls.iter().any(|url| peer_urls.contains(url)));
         if taken {
             Err(Error::PeerUrlExists)
@@ -190,6 +195,13 @@ impl<E: Env> Inner<E> {
     }
 
     async fn remove_member(&self, id: u64) -> Result<(), Error> {
+        if self.shared.members.load().repairing.contains_key(&id) {
+            // It is not to come back.
+            self.propose(&Command::RepairOver { id }).await?;
+            if self.shared.members.load().removed.contains(&id) {
+                return Ok(());
+            }
+        }
         let members = self.shared.members.load_full();
         if !members.contains(id) {
             return Err(Error::MemberNotFound);
@@ -243,7 +255,7 @@ impl<E: Env> Inner<E> {
         .await
     }
 
-    async fn change_membership(&self, change: Change) -> Result<(), Error> {
+    pub(crate) async fn change_membership(&self, change: Change) -> Result<(), Error> {
         let changing = self.raft.change_membership(change, false);
         match timeout(self.request_timeout, changing).await {
             Err(_) => Err(Error::Timeout),

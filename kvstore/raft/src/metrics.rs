@@ -21,6 +21,12 @@ pub struct Metrics {
     pub leases_expired: AtomicU64,
     /// `etcd_debugging_lease_renewed_total`
     pub leases_renewed: AtomicU64,
+    /// `mainstay_snapshots_refused_total`: snapshots from peers that were damaged and not installed
+    pub snapshots_refused: AtomicU64,
+    /// `mainstay_scrubs_total`: times everything on disk was read and found whole
+    pub scrubs: AtomicU64,
+    /// `mainstay_scrubbed_bytes_total`
+    pub scrubbed_bytes: AtomicU64,
     /// `etcd_network_peer_sent_bytes_total`, over all peers
     pub peer_sent_bytes: AtomicU64,
     /// `etcd_network_peer_received_bytes_total`, over all peers

@@ -8,7 +8,7 @@ use mainstay_engine::Engine;
 use mainstay_proto::etcdserverpb::Member;
 use mainstay_wal::Wal;
 use mainstay_watch::Hub;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use crate::env::Env;
@@ -42,6 +42,8 @@ pub struct Status {
     pub committed_index: u64,
     pub applied_index: u64,
     pub is_learner: bool,
+    /// Whether Raft counts its vote: a member that was just added or repaired must catch up first.
+    pub votes: bool,
     /// Bytes on disk.
     pub db_size: i64,
     /// Bytes of live data, estimated.
@@ -93,6 +95,9 @@ pub(crate) struct Inner<E: Env> {
     pub(crate) lease_order: tokio::sync::Mutex<()>,
     /// Whether the cluster knows this member's name and client URLs.
     pub(crate) published: watch::Sender<bool>,
+    pub(crate) scrub_interval: Option<Duration>,
+    /// A snapshot sent from here was damaged.
+    pub(crate) suspect: Arc<Notify>,
     pub(crate) stop: watch::Sender<Option<StopReason>>,
     /// Whether [`Node::shutdown`] was called.
     pub(crate) closed: AtomicBool,
@@ -131,6 +136,10 @@ impl<E: Env> Inner<E> {
 
     /// Ends the member's service; the first reason stays.
     pub(crate) fn stop_with(&self, reason: StopReason) {
+        // What fails because damage was found is not the reason; that one is on its way.
+        if matches!(reason, StopReason::Fatal(_)) && self.shared.damage.is_reported() {
+            return;
+        }
         self.stop.send_if_modified(|current| {
             let first = current.is_none();
             if first {
@@ -138,6 +147,21 @@ impl<E: Env> Inner<E> {
             }
             first
         });
+    }
+
+    /// Whether this member has at least what its former self may have served.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        *self.shared.applied.borrow() >= self.greeter.identity.serves_from
+    }
+
+    /// Whether this member was repaired and its incarnation is the one the cluster has agreed on, as far as is
+    /// known here: peers that lag behind may not know yet.
+    pub(crate) fn is_newly_back(&self) -> bool {
+        let identity = self.greeter.identity;
+        let members = self.shared.members.load();
+        let agreed = members.attributes.get(&identity.member_id);
+        let agreed = agreed.is_some_and(|a| a.incarnation == identity.incarnation);
+        identity.serves_from > 0 && (agreed || !self.is_caught_up())
     }
 
     /// Waits until this member has applied up to `index`.
@@ -233,6 +257,7 @@ impl<E: Env> Node<E> {
             committed_index: committed_index.max(applied_index),
             applied_index,
             is_learner: self.is_learner(),
+            votes: inner.shared.members.load().is_voter(self.member_id()),
             db_size: i64::try_from(size.total_bytes).unwrap_or(i64::MAX),
             db_in_use: i64::try_from(size.in_use_bytes).unwrap_or(i64::MAX),
             quota: inner.shared.space.quota.reported(),
@@ -256,6 +281,14 @@ impl<E: Env> Node<E> {
         let mut published = self.inner.published.subscribe();
         // The sender lives as long as this node.
         let _ = published.wait_for(|published| *published).await;
+    }
+
+    /// Resolves when this member may serve: at once, but for one whose data was lost and that comes back.
+    pub async fn caught_up(&self) {
+        let mut applied = self.inner.shared.applied.subscribe();
+        let from = self.inner.greeter.identity.serves_from;
+        // The sender lives as long as this node.
+        let _ = applied.wait_for(|at| *at >= from).await;
     }
 
     /// Resolves when the member no longer serves.

@@ -10,7 +10,7 @@ use mainstay_mvcc::Mvcc;
 
 use crate::alarms::{AlarmCause, Alarms};
 use crate::codec::{Reader as Fields, log_id_from, stored_membership_from};
-use crate::members::{Attributes, Members};
+use crate::members::{Attributes, Members, Repairing};
 use crate::types::LogId;
 
 pub(crate) const META_APPLIED: &[u8] = b"raft.applied";
@@ -18,6 +18,7 @@ pub(crate) const META_MEMBERSHIP: &[u8] = b"raft.membership";
 pub(crate) const META_ATTRIBUTES: &[u8] = b"raft.attr.";
 pub(crate) const META_REMOVED: &[u8] = b"raft.removed.";
 const META_ALARM: &[u8] = b"raft.alarm.";
+pub(crate) const META_REPAIRING: &[u8] = b"raft.repairing.";
 const LEASE_RECORD: u8 = b'l';
 
 /// What a database says of itself when it is opened.
@@ -73,6 +74,10 @@ pub(crate) fn read_meta(engine: &impl Read) -> io::Result<(Option<LogId>, Member
     for (id, value) in scan_ids(engine, META_ATTRIBUTES)? {
         let attributes = Attributes::decode(value.into()).map_err(io::Error::other)?;
         members.attributes.insert(id, attributes);
+    }
+    for (id, value) in scan_ids(engine, META_REPAIRING)? {
+        let repairing = Repairing::decode(value.into()).map_err(io::Error::other)?;
+        members.repairing.insert(id, repairing);
     }
     members.removed = scan_ids(engine, META_REMOVED)?
         .into_iter()
@@ -176,6 +181,9 @@ fn read_leases(engine: &impl Read) -> io::Result<Vec<(i64, Record)>> {
         .map_err(io::Error::other)?;
     match bad {
         None => Ok(leases),
-        Some(key) => Err(io::Error::other(format!("damaged lease record {key:02x?}"))),
+        Some(key) => {
+            let text = format!("damaged lease record {key:02x?}");
+            Err(io::Error::new(io::ErrorKind::InvalidData, text))
+        }
     }
 }

@@ -1,18 +1,16 @@
 //! Bringing a member up and down.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use mainstay_engine::Engine;
-use mainstay_wal::{Verdict, Wal};
 use mainstay_watch::{Hub, HubOptions, ShardSeed};
 use openraft::{Config, SnapshotPolicy};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::admission::Space;
@@ -20,11 +18,9 @@ use crate::command::Command;
 use crate::config::NodeConfig;
 use crate::env::Env;
 use crate::error::{StartError, StopReason};
-use crate::identity::{self, Identity, KnownPeers};
 use crate::limits::{
     LOG_KEEP_ENTRIES, PEER_CONNECT_TIMEOUT, SNAPSHOT_COUNT_ETCD, SNAPSHOT_ENTRIES, SNAPSHOT_TIMEOUT,
 };
-use crate::log_store::LogStore;
 use crate::members::Attributes;
 use crate::metrics::Metrics;
 use crate::node::{Inner, LeaderInfo, Node, Raft};
@@ -32,9 +28,8 @@ use crate::peer::{Greeter, Links, Network, Purpose, Refusal, serve};
 use crate::reads::ReadRounds;
 use crate::reclaim::Reclaimer;
 use crate::records::Opened;
-use crate::space_watch::{Volumes, folders};
-use crate::state_dir::StateDir;
 use crate::state_machine::{Shared, StateMachine};
+use crate::storage::{Storage, known_peers, open_storage, watch_engine};
 use crate::types::PeerNode;
 use crate::waiters::Waiters;
 
@@ -42,11 +37,6 @@ use crate::waiters::Waiters;
 const PUBLISH_PAUSE: Duration = Duration::from_millis(100);
 /// Whole time a clean shutdown may take to hand leadership over.
 const HANDOVER_LIMIT: Duration = Duration::from_millis(1000);
-
-fn io_error(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StartError {
-    let path = path.display().to_string();
-    move |source| StartError::Io { what, path, source }
-}
 
 impl<E: Env> Node<E> {
     /// Opens the data directory, joins or founds the cluster and starts serving peers. Returns the node
@@ -102,91 +92,6 @@ impl<E: Env> Node<E> {
     }
 }
 
-/// What is on disk, opened.
-struct Storage<E: Env> {
-    identity: Identity,
-    wal: Arc<Wal>,
-    log_store: LogStore,
-    dir: Arc<StateDir>,
-    opened: Opened<E::Engine>,
-    volumes: Volumes,
-}
-
-fn open_storage<E: Env>(
-    env: &E,
-    config: &NodeConfig,
-    stop: &watch::Sender<Option<StopReason>>,
-) -> Result<Storage<E>, StartError> {
-    let (member_dir, wal_dir) = folders(config);
-    let disk = env.disk();
-    for dir in [&member_dir, &wal_dir] {
-        disk.create_dir_all(dir)
-            .map_err(io_error("cannot create", dir))?;
-    }
-    let volumes = Volumes::find(env, &member_dir, &wal_dir)
-        .map_err(io_error("cannot look at the room in", &member_dir))?;
-    let loaded = identity::load(&**disk, &config.data_dir)
-        .map_err(io_error("cannot read identity in", &member_dir))?;
-    let identity = match loaded {
-        Some(identity) => identity,
-        None => {
-            let identity = Identity {
-                member_id: config.member_id,
-                cluster_id: config.cluster_id,
-                incarnation: env.random(),
-            };
-            identity::store(&**disk, &config.data_dir, &identity)
-                .map_err(io_error("cannot write identity in", &member_dir))?;
-            identity
-        }
-    };
-    let wal_options = mainstay_wal::Options {
-        no_fsync: config.unsafe_no_fsync,
-        ..Default::default()
-    };
-    let on_fatal = {
-        let stop = stop.clone();
-        Box::new(move |e: &mainstay_wal::WalError| {
-            stop.send_replace(Some(StopReason::Fatal(format!("log: {e}"))));
-        })
-    };
-    let (wal, recovered) = env
-        .open_log(&wal_dir, wal_options, on_fatal)
-        .map_err(|e| StartError::Wal(e.to_string()))?;
-    match &recovered.verdict {
-        Verdict::Intact => {}
-        Verdict::TornTail { dropped_bytes } => {
-            tracing::info!("dropped {dropped_bytes} bytes of a write that was never acknowledged");
-        }
-        Verdict::Damaged(damage) => {
-            return Err(StartError::LogDamaged(format!(
-                "segment {}, offset {} ({:?}); entries from index {} on may be missing",
-                damage.segment, damage.offset, damage.what, damage.first_lost_index
-            )));
-        }
-    }
-    let wal = Arc::new(wal);
-    let log_store = LogStore::new(Arc::clone(&wal), recovered.vote, recovered.committed)
-        .map_err(|e| StartError::Wal(e.to_string()))?;
-    let state = member_dir.join("state");
-    let dir =
-        StateDir::open(Arc::clone(disk), state.clone()).map_err(io_error("cannot open", &state))?;
-    let current = dir.current().map_err(io_error("cannot open", &state))?;
-    let opened = env
-        .open_engine(&current)
-        .map_err(std::io::Error::other)
-        .and_then(|engine| Opened::new(engine, config.min_lease_ttl()))
-        .map_err(|e| StartError::Storage(e.to_string()))?;
-    Ok(Storage {
-        identity,
-        wal,
-        log_store,
-        dir: Arc::new(dir),
-        opened,
-        volumes,
-    })
-}
-
 fn raft_config(config: &NodeConfig) -> Result<Config, StartError> {
     let election = config.election_ms;
     let snapshot_entries = match config.snapshot_count {
@@ -234,6 +139,7 @@ async fn start_inner<E: Env>(
         .map_err(|e| StartError::Storage(e.to_string()))??;
     let Storage {
         identity,
+        damage,
         wal,
         log_store,
         dir,
@@ -278,11 +184,12 @@ async fn start_inner<E: Env>(
         applied: watch::channel(applied.map_or(0, |id| id.index)).0,
         learner: AtomicBool::new(learner),
         metrics,
+        damage: Arc::clone(&damage),
         started: Instant::now(),
         min_lease_ttl: config.min_lease_ttl(),
     });
-    let known = KnownPeers::open(Arc::clone(env.disk()), &config.data_dir)
-        .map_err(io_error("cannot read peers in", &config.data_dir))?;
+    let known = known_peers(&env, &config, &damage, &shared.members.load())?;
+    watch_engine(&**shared.engine.load(), &damage);
     let greeter = Arc::new(Greeter {
         identity,
         known,
@@ -301,7 +208,9 @@ async fn start_inner<E: Env>(
         links: Mutex::new(HashMap::new()),
     });
     let fresh = applied.is_none() && wal.state().last.is_none();
-    if fresh {
+    // A repaired member was let in under another incarnation; peers that have not heard yet will.
+    let founding = fresh && identity.serves_from == 0;
+    if founding {
         refuse_if_bootstrapped(&config, &links, identity.member_id).await?;
     }
     let machine = StateMachine::new(
@@ -311,10 +220,12 @@ async fn start_inner<E: Env>(
         Arc::clone(&dir),
     );
     let election = Duration::from_millis(config.election_ms);
+    let suspect = Arc::new(Notify::new());
     let network = Network {
         links: Arc::clone(&links),
         append_timeout: 2 * election,
         vote_timeout: election,
+        suspect: Arc::clone(&suspect),
     };
     let raft = Raft::<E>::new(identity.member_id, raft_config, network, log_store, machine)
         .await
@@ -340,12 +251,14 @@ async fn start_inner<E: Env>(
         changing_members: tokio::sync::Mutex::new(()),
         lease_order: tokio::sync::Mutex::new(()),
         published: watch::channel(false).0,
+        scrub_interval: config.scrub_interval,
+        suspect,
         stop,
         closed: AtomicBool::new(false),
     });
     run(&inner, refused)?;
     tokio::spawn(Arc::clone(&inner).run_space_watch(volumes));
-    if fresh && !config.join_existing {
+    if founding && !config.join_existing {
         found(&inner, &config).await?;
     }
     Ok((inner, seeds))
@@ -367,6 +280,7 @@ fn run<E: Env>(inner: &Arc<Inner<E>>, refused: mpsc::Receiver<Refusal>) -> Resul
     tokio::spawn(Arc::clone(inner).run_leases());
     tokio::spawn(Arc::clone(inner).run_promotions());
     tokio::spawn(Arc::clone(inner).run_refusals(refused));
+    tokio::spawn(Arc::clone(inner).run_scrubber());
     tokio::spawn(Arc::clone(inner).publish_attributes());
     Ok(())
 }
@@ -420,6 +334,10 @@ impl<E: Env> Inner<E> {
         while let Some(refusal) = refused.recv().await {
             match refusal {
                 Refusal::Removed => self.stop_with(StopReason::Removed),
+                // Not every peer has applied yet that this member is back with another one.
+                Refusal::OtherIncarnation if self.is_newly_back() => {
+                    tracing::info!("a peer does not know yet that this member is repaired");
+                }
                 Refusal::OtherIncarnation => self.stop_with(StopReason::Fatal(
                     StartError::AlreadyBootstrapped(self.member_id()).to_string(),
                 )),

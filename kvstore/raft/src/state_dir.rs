@@ -1,7 +1,7 @@
 //! The folder of the state machine: which database is current, and the snapshots beside it.
 //!
 //! ```text
-//! state/CURRENT        name of the current database, replaced by rename
+//! state/CURRENT        name of the current database and a checksum of it, replaced by rename
 //! state/db-N/          databases, also those being received; all but the current one are leftovers
 //! state/snap-N/        checkpoints being sent; leftovers after a restart
 //! ```
@@ -69,6 +69,7 @@ impl Drop for SnapshotDir {
 
 impl StateDir {
     /// Opens the folder, creating it when new, and removes what an earlier run left behind.
+    /// Errors: invalid data when the pointer is damaged; nothing is removed then.
     pub(crate) fn open(disk: Arc<dyn Disk>, root: PathBuf) -> io::Result<Self> {
         disk.create_dir_all(&root)?;
         let dir = Self {
@@ -95,26 +96,41 @@ impl StateDir {
     }
 
     fn read_current(&self) -> io::Result<Option<String>> {
-        let Some(name) = files::read(&*self.disk, &self.root.join("CURRENT"))? else {
+        let Some(text) = files::read(&*self.disk, &self.root.join("CURRENT"))? else {
             return Ok(None);
         };
-        let name = std::str::from_utf8(&name).map_err(io::Error::other)?;
-        Ok(Some(name.trim().to_owned()))
+        let invalid = |why: &str| {
+            let text = format!("{}/CURRENT {why}", self.root.display());
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        };
+        let text = std::str::from_utf8(&text).map_err(|_| invalid("is no text"))?;
+        let there = self.disk.list(&self.root)?;
+        let name = match text.split_once(' ') {
+            Some((name, _)) if pointer(name) == *text => name,
+            // Written before there was a checksum: believed if nothing else could be meant.
+            None if there.iter().filter(|name| name.starts_with("db-")).count() == 1 => text.trim(),
+            _ => return Err(invalid("does not match its checksum")),
+        };
+        if !there.iter().any(|other| other == name) {
+            return Err(invalid(&format!("names {name:?}, which does not exist")));
+        }
+        Ok(Some(name.to_owned()))
     }
 
-    /// The current database's folder; a new one is made current when there is none.
-    pub(crate) fn current(&self) -> io::Result<PathBuf> {
-        if let Some(name) = self.read_current()? {
-            if !self.disk.list(&self.root)?.contains(&name) {
-                let text = format!("{} names {name}, which does not exist", self.root.display());
-                return Err(io::Error::new(io::ErrorKind::NotFound, text));
+    /// The current database's folder, if there is one.
+    pub(crate) fn current(&self) -> io::Result<Option<PathBuf>> {
+        Ok(self.read_current()?.map(|name| self.root.join(name)))
+    }
+
+    /// Whether the pointer on disk still is what it was written as.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        match self.read_current()? {
+            Some(_) => Ok(()),
+            None => {
+                let text = format!("{}/CURRENT is gone", self.root.display());
+                Err(io::Error::new(io::ErrorKind::InvalidData, text))
             }
-            return Ok(self.root.join(name));
         }
-        let name = format!("db-{}", self.number());
-        self.disk.create_dir_all(&self.root.join(&name))?;
-        self.set_current(&name)?;
-        Ok(self.root.join(name))
     }
 
     fn number(&self) -> u64 {
@@ -123,7 +139,7 @@ impl StateDir {
 
     fn set_current(&self, name: &str) -> io::Result<()> {
         let path = self.root.join("CURRENT");
-        files::replace(&*self.disk, &path, &[name.as_bytes()])
+        files::replace(&*self.disk, &path, &[pointer(name).as_bytes()])
     }
 
     fn folder(&self, kind: &str) -> SnapshotDir {
@@ -160,6 +176,11 @@ impl StateDir {
     }
 }
 
+/// The pointer's content.
+fn pointer(name: &str) -> String {
+    format!("{name} {:08x}\n", crc32fast::hash(name.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,22 +192,54 @@ mod tests {
         let disk = Arc::new(MemDisk::new(1));
         let root = PathBuf::from("state");
         let dir = StateDir::open(disk.clone(), root.clone()).expect("open");
-        let first = dir.current().expect("current");
-        assert_eq!(dir.current().expect("stable"), first);
+        assert_eq!(dir.current().expect("nothing yet"), None);
+        let mut first = dir.new_database().expect("folder");
+        let first = dir.install(&mut first).expect("install");
+        assert_eq!(dir.current().expect("current"), Some(first.clone()));
 
         let mut received = dir.new_database().expect("folder");
         files::replace(&*disk, &received.path().join("f"), &[b"x"]).expect("write");
         let second = dir.install(&mut received).expect("install");
-        assert_eq!(dir.current().expect("current"), second);
+        assert_eq!(dir.current().expect("current"), Some(second.clone()));
         let there = |path: &Path| disk.list(&root).expect("list").contains(&name(path));
         assert!(disk.content(&second.join("f")).is_some() && there(&first));
 
         disk.crash(Crash::PowerNothingKept);
         let again = StateDir::open(disk.clone(), root.clone()).expect("reopen");
-        assert_eq!(again.current().expect("current"), second);
+        assert_eq!(again.current().expect("current"), Some(second.clone()));
         assert!(disk.content(&second.join("f")).is_some());
         assert!(!there(&first));
         assert!(!there(again.new_snapshot().path()));
+    }
+
+    #[test]
+    fn a_damaged_pointer_is_told_and_removes_nothing() {
+        let disk = Arc::new(MemDisk::new(2));
+        let root = PathBuf::from("state");
+        let dir = StateDir::open(disk.clone(), root.clone()).expect("open");
+        let mut folder = dir.new_database().expect("folder");
+        files::replace(&*disk, &folder.path().join("f"), &[b"x"]).expect("write");
+        dir.install(&mut folder).expect("install");
+        let path = root.join("CURRENT");
+        let whole = disk.content(&path).expect("there");
+        for at in 0..whole.len() * 9 {
+            disk.damage(&path, |bytes| match at % 9 {
+                8 => bytes.truncate(at / 9),
+                bit => bytes[at / 9] ^= 1 << bit,
+            });
+            let damaged = disk.content(&path).expect("there");
+            match dir.check() {
+                // Without its checksum it is as it was written once.
+                Ok(()) => assert_eq!(damaged, whole[..4], "{damaged:?}"),
+                Err(e) => assert_eq!(e.kind(), io::ErrorKind::InvalidData),
+            }
+            let opened = StateDir::open(disk.clone(), root.clone());
+            assert_eq!(opened.is_ok(), dir.check().is_ok());
+            assert!(disk.content(&root.join("db-1/f")).is_some());
+            files::replace(&*disk, &path, &[&whole]).expect("write");
+        }
+        disk.unlink(&path).expect("unlink");
+        assert!(dir.check().is_err());
     }
 
     fn name(path: &Path) -> String {

@@ -15,7 +15,7 @@ use mainstay_lease::Lessor;
 use mainstay_mvcc::{Mvcc, MvccError, RevisionEvents, Sealed};
 use mainstay_watch::Hub;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
-use openraft::{EntryPayload, OptionalSend};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder as _};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -32,8 +32,10 @@ use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::reclaim::Reclaimer;
 use crate::records::{META_APPLIED, Opened};
+use crate::repair::{Damage, Kind};
 use crate::snapshot::{Current, SnapshotBuilder};
 use crate::state_dir::{SnapshotDir, StateDir};
+use crate::storage::watch_engine;
 use crate::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::waiters::{Outcome, Settled, Waiters};
 
@@ -56,6 +58,7 @@ pub(crate) struct Shared<E: Env> {
     /// Whether this member was added as a learner and not promoted yet.
     pub(crate) learner: AtomicBool,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) damage: Arc<Damage>,
     pub(crate) started: Instant,
     pub(crate) min_lease_ttl: i64,
 }
@@ -92,6 +95,8 @@ pub(crate) struct StateMachine<E: Env> {
     members: Members,
     alarms: Alarms,
     snapshot: Current,
+    /// The data came as a snapshot since the start.
+    installed: bool,
 }
 
 /// Entries that were run, whose batch is written or waits to be.
@@ -129,7 +134,20 @@ impl<E: Env> StateMachine<E> {
             dir,
             applied: opened.1,
             snapshot: Arc::new(Mutex::new(None)),
+            installed: false,
         }
+    }
+
+    /// Nothing is applied once damage was found, and damage found by applying is reported.
+    async fn apply_or_report(
+        &mut self,
+        entries: &mut Vec<EntryResponder<TypeConfig>>,
+    ) -> io::Result<()> {
+        if self.shared.damage.is_reported() {
+            return Err(io::Error::other("the member's data is damaged"));
+        }
+        let applied = self.apply_batch(entries).await;
+        applied.inspect_err(|e| self.shared.damage.note(Kind::Engine, e))
     }
 
     /// Applies entries as one engine batch; responders are told after it is visible. A full disk makes it
@@ -275,10 +293,11 @@ impl<E: Env> StateMachine<E> {
         let held_up = shared.space.hold_up();
         let what = "taking over a snapshot";
         let path = with_patience(what, || self.dir.install(&mut snapshot)).await?;
-        let open = || self.env.open_engine(&path).map_err(engine_error);
+        let open = || self.env.reopen_engine(&path).map_err(engine_error);
         let engine = with_patience(what, open).await?;
         drop(held_up);
         let opened = Opened::new(engine, self.shared.min_lease_ttl)?;
+        watch_engine(&*opened.engine, &self.shared.damage);
         if opened.applied != meta.last_log_id {
             return Err(io::Error::other(format!(
                 "a snapshot said to end at {:?} ends at {:?}",
@@ -325,11 +344,11 @@ impl<E: Env> RaftStateMachine<TypeConfig> for StateMachine<E> {
             }
             batch.push(item);
             if batch.len() >= APPLY_BATCH_ENTRIES_MAX || bytes >= APPLY_BATCH_BYTES_MAX {
-                self.apply_batch(&mut batch).await?;
+                self.apply_or_report(&mut batch).await?;
                 bytes = 0;
             }
         }
-        self.apply_batch(&mut batch).await
+        self.apply_or_report(&mut batch).await
     }
 
     async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<SnapshotBuilder<E>> {
@@ -353,16 +372,23 @@ impl<E: Env> RaftStateMachine<TypeConfig> for StateMachine<E> {
         let snapshot = Arc::into_inner(snapshot)
             .ok_or_else(|| io::Error::other("a received snapshot is in use twice"))?;
         *self.snapshot.lock() = None;
-        self.install(meta, snapshot).await
+        self.installed = true;
+        let installed = self.install(meta, snapshot).await;
+        installed.inspect_err(|e| self.shared.damage.note(Kind::Engine, e))
     }
 
     async fn get_current_snapshot(
         &mut self,
     ) -> Result<Option<Snapshot<Arc<SnapshotDir>>>, io::Error> {
-        let current = self.snapshot.lock();
-        Ok(current.as_ref().map(|(meta, dir)| Snapshot {
+        let current = self.snapshot.lock().as_ref().map(|(meta, dir)| Snapshot {
             meta: meta.clone(),
             snapshot: Arc::clone(dir),
-        }))
+        });
+        // The log below an installed snapshot is gone, so a leader must be able to send one at any time.
+        if current.is_none() && self.installed {
+            let mut builder = self.get_snapshot_builder().await;
+            return builder.build_snapshot().await.map(Some);
+        }
+        Ok(current)
     }
 }

@@ -73,6 +73,8 @@ pub struct Config {
     pub slow_request: Duration,
     /// Histograms per method.
     pub extensive_metrics: bool,
+    /// How often everything on disk is read; zero for never.
+    pub scrub_interval: Duration,
     /// See the flag of the same name.
     pub unsafe_no_fsync: bool,
     /// Client port.
@@ -215,6 +217,7 @@ impl Builder<'_> {
             progress_interval: self.duration("watch-progress-notify-interval"),
             slow_request: self.duration("warning-unary-request-duration"),
             extensive_metrics: v.get("metrics") == "extensive",
+            scrub_interval: self.duration("experimental-scrub-interval"),
             unsafe_no_fsync: v.flag("unsafe-no-fsync"),
             client_tls: self.tls(""),
             peer_tls: self.tls("peer-"),

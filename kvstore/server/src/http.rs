@@ -72,31 +72,55 @@ pub(crate) async fn page<P: Probe>(probe: &P, ask: Ask) -> Page {
     }
     match (ask.path.as_str(), ask.method) {
         ("/health", Method::Get) => health(probe, &ask.query).await,
-        ("/version", Method::Get) => {
-            let cluster = if probe.is_decided() {
-                version::CLUSTER
-            } else {
-                "not_decided"
-            };
-            let body = format!(
-                "{{\"etcdserver\":\"{}\",\"etcdcluster\":\"{cluster}\",\"storage\":\"{}\"}}",
-                version::SERVER,
-                version::CLUSTER
-            );
-            Page {
-                status: 200,
-                headers: JSON,
-                body: body.into(),
-            }
-        }
+        ("/version", Method::Get) => version(probe.is_decided()),
         ("/health" | "/version", _) => not_allowed(),
-        ("/metrics", _) => Page {
-            status: 200,
-            headers: METRICS,
-            body: probe.metrics().into(),
-        },
+        ("/metrics", _) => metrics(probe.metrics()),
         _ => not_found(),
     }
+}
+
+/// `/version`, once members have agreed on anything or before.
+pub(crate) fn version(decided: bool) -> Page {
+    let cluster = if decided {
+        version::CLUSTER
+    } else {
+        "not_decided"
+    };
+    let body = format!(
+        "{{\"etcdserver\":\"{}\",\"etcdcluster\":\"{cluster}\",\"storage\":\"{}\"}}",
+        version::SERVER,
+        version::CLUSTER
+    );
+    Page {
+        status: 200,
+        headers: JSON,
+        body: body.into(),
+    }
+}
+
+/// `/metrics`.
+pub(crate) fn metrics(text: String) -> Page {
+    Page {
+        status: 200,
+        headers: METRICS,
+        body: text.into(),
+    }
+}
+
+/// A page for people and probes.
+pub(crate) fn text(status: u16, body: String) -> Page {
+    Page {
+        status,
+        headers: TEXT,
+        body: body.into(),
+    }
+}
+
+/// What `/health` says when something is wrong.
+pub(crate) fn unhealthy(reason: &str) -> Page {
+    let reason = serde_json::Value::String(reason.to_owned());
+    let body = format!("{{\"health\":\"false\",\"reason\":{reason}}}\n");
+    text(503, body)
 }
 
 pub(crate) fn not_found() -> Page {
@@ -208,13 +232,7 @@ async fn health<P: Probe>(probe: &P, query: &str) -> Page {
         }
         Some(reason) => {
             tracing::warn!(reason, "serving /health false");
-            let reason = serde_json::Value::String(reason);
-            let body = format!("{{\"health\":\"false\",\"reason\":{reason}}}\n");
-            Page {
-                status: 503,
-                headers: TEXT,
-                body: body.into(),
-            }
+            unhealthy(&reason)
         }
     }
 }

@@ -28,3 +28,6 @@ pub(crate) const EXIT_TIMEOUT: Duration = Duration::from_millis(1400);
 pub(crate) const HTTP1_HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Threads per runtime for reads that may take long.
 pub(crate) const BLOCKING_THREADS_MAX: usize = 4;
+
+/// Pause between two rounds of asking the peers for repair.
+pub(crate) const REPAIR_PAUSE: Duration = Duration::from_millis(500);

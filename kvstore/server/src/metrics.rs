@@ -5,7 +5,7 @@
 mod page;
 mod process;
 
-pub(crate) use page::render;
+pub(crate) use page::{render, repairs};
 
 use crate::grpc::Code;
 use crate::route::Route;

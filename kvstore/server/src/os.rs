@@ -17,7 +17,7 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
@@ -121,6 +121,18 @@ impl Env for OsEnv {
             ..RocksOptions::default()
         };
         RocksEngine::open(dir, &options)
+    }
+
+    fn reopen_engine(&self, dir: &Path) -> Result<RocksEngine, EngineError> {
+        let existing = RocksOptions {
+            must_exist: true,
+            ..RocksOptions::default()
+        };
+        RocksEngine::open(dir, &existing)
+    }
+
+    fn hold(&self, pause: Duration) {
+        std::thread::sleep(pause);
     }
 
     fn inspect_engine(&self, dir: &Path) -> Result<RocksEngine, EngineError> {

@@ -64,6 +64,10 @@ impl FileKind {
             return Self::Other;
         };
         let parent = parts.len().checked_sub(2).map_or("", |at| parts[at]);
+        if below("damaged-") {
+            // Put away by a repair, kept for people to look at.
+            return Self::Other;
+        }
         match *name {
             "wal.durable" => return Self::Witness,
             "identity" => return Self::Identity,
@@ -168,6 +172,7 @@ mod tests {
             ("member/state/db-1/000004.log", FileKind::DbWal),
             ("member/state/db-1/LOG", FileKind::InfoLog),
             ("member/state/snap-2/000012.sst", FileKind::Snapshot),
+            ("member/damaged-7/state/db-1/000012.sst", FileKind::Other),
             ("member/snap/db", FileKind::EtcdDb),
             (
                 "member/snap/0000000000000002-0000000000000005.snap",

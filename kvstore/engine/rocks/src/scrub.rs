@@ -113,7 +113,7 @@ impl RocksEngine {
         };
         if !is_manifest(&name) || !path.exists() {
             let what = format!(
-                "names {:?}, which is no manifest here",
+                "names \"{}\", which is no manifest here",
                 name.escape_default()
             );
             return Err(self.tell(corrupt("CURRENT", &what)));

@@ -87,7 +87,7 @@ impl Sums {
         };
         if !is_manifest(&current) || current.len() != name.len() || current < *name {
             let what = format!(
-                "names {:?}, the database had {name}",
+                "names \"{}\", the database had {name}",
                 current.escape_default()
             );
             return Err(corrupt("CURRENT", &what));

@@ -112,6 +112,7 @@ impl<E: Env> Greeter<E> {
             member_id,
             cluster_id,
             incarnation,
+            ..
         } = self.identity;
         let hello = Hello {
             cluster_id,
@@ -192,17 +193,13 @@ impl<E: Env> Greeter<E> {
 
     /// Whether a member has the data it had when the cluster or this member met it first.
     fn admit(&self, id: u64, incarnation: u64) -> io::Result<bool> {
-        let published = self
-            .shared
-            .members
-            .load()
-            .attributes
-            .get(&id)
-            .map(|a| a.incarnation);
-        if published.is_some_and(|published| published != incarnation) {
+        let members = self.shared.members.load();
+        // Its former self has nothing to say any more, and it is not back yet.
+        if members.repairing.contains_key(&id) {
             return Ok(false);
         }
-        self.known.admit(id, incarnation)
+        let published = members.attributes.get(&id).map(|a| a.incarnation);
+        self.known.admit(id, incarnation, published)
     }
 }
 

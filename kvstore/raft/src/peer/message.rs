@@ -29,6 +29,7 @@ pub(crate) enum Call {
     SnapshotFile = 12,
     SnapshotData = 13,
     SnapshotEnd = 14,
+    Repair = 20,
 }
 
 impl Call {
@@ -51,6 +52,7 @@ impl Call {
             12 => Self::SnapshotFile,
             13 => Self::SnapshotData,
             14 => Self::SnapshotEnd,
+            20 => Self::Repair,
             _ => return None,
         })
     }
@@ -73,6 +75,11 @@ pub(crate) enum MemberChange {
     },
     Promote {
         id: u64,
+    },
+    /// See [`Command::Repair`](crate::command::Command::Repair).
+    Repair {
+        id: u64,
+        incarnation: u64,
     },
 }
 
@@ -103,6 +110,11 @@ impl MemberChange {
                 out.put_u8(4);
                 out.put_u64_le(*id);
             }
+            Self::Repair { id, incarnation } => {
+                out.put_u8(5);
+                out.put_u64_le(*id);
+                out.put_u64_le(*incarnation);
+            }
         }
         out.freeze()
     }
@@ -125,6 +137,10 @@ impl MemberChange {
                 peer_urls: r.strings()?,
             },
             4 => Self::Promote { id },
+            5 => Self::Repair {
+                id,
+                incarnation: r.u64()?,
+            },
             _ => return Err(Malformed("membership change")),
         };
         r.end()?;
@@ -401,6 +417,10 @@ mod tests {
                 peer_urls: vec![],
             },
             MemberChange::Promote { id: 4 },
+            MemberChange::Repair {
+                id: 5,
+                incarnation: 6,
+            },
         ] {
             assert_eq!(
                 MemberChange::decode(change.encode()).expect("decodes"),

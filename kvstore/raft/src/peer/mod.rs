@@ -15,10 +15,10 @@ mod network;
 mod serve;
 mod snapshot;
 
-pub(crate) use address::is_peer_url;
 pub use address::{PeerUrl, fetch_members};
-pub(crate) use conn::CallError;
-pub(crate) use handshake::{Greeter, Refusal};
+pub(crate) use address::{connect, is_peer_url};
+pub(crate) use conn::{CallError, Conn};
+pub(crate) use handshake::{Greeter, Refusal, call_as_stranger};
 pub(crate) use link::{Links, Purpose};
 pub use message::RemoteCluster;
 pub(crate) use message::{

@@ -14,6 +14,7 @@ use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
     SnapshotResponse, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse,
 };
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::env::Env;
@@ -40,6 +41,8 @@ pub(crate) struct Network<E: Env> {
     /// An append unanswered for this long breaks the connection.
     pub(crate) append_timeout: Duration,
     pub(crate) vote_timeout: Duration,
+    /// Told when a snapshot of this member's turns out to be damaged.
+    pub(crate) suspect: Arc<Notify>,
 }
 
 impl<E: Env> Network<E> {
@@ -50,6 +53,7 @@ impl<E: Env> Network<E> {
             snapshot: self.links.get(target, Purpose::Snapshot),
             append_timeout: self.append_timeout,
             vote_timeout: self.vote_timeout,
+            suspect: Arc::clone(&self.suspect),
         }
     }
 }
@@ -74,6 +78,7 @@ pub(crate) struct Client<E: Env> {
     snapshot: Arc<Link<E>>,
     append_timeout: Duration,
     vote_timeout: Duration,
+    suspect: Arc<Notify>,
 }
 
 fn unreachable(e: &io::Error) -> RPCError<TypeConfig> {
@@ -279,6 +284,9 @@ impl<E: Env> RaftNetworkV2<TypeConfig> for Client<E> {
                 Ok(vote) => Ok(SnapshotResponse::new(vote)),
                 Err(e) => {
                     conn.close();
+                    if e.kind() == io::ErrorKind::InvalidData {
+                        self.suspect.notify_one();
+                    }
                     Err(unreachable_stream(&e))
                 }
             },

@@ -121,9 +121,9 @@ impl<E: Env> Session<E> {
         answers: &mpsc::Sender<Frame>,
     ) -> io::Result<()> {
         let Frame { id, body, .. } = frame;
-        if self.caller == Caller::Stranger && call != Call::Members {
+        if self.caller == Caller::Stranger && !matches!(call, Call::Members | Call::Repair) {
             return Err(io::Error::other(
-                "a stranger asked for more than the members",
+                "a stranger asked for more than the members or a repair",
             ));
         }
         match call {
@@ -180,7 +180,7 @@ impl<E: Env> Session<E> {
         answers: &mpsc::Sender<Frame>,
     ) -> io::Result<()> {
         let out_of_order = || io::Error::other("snapshot pieces out of order");
-        let mut answer = Bytes::new();
+        let mut answer = Ok(Bytes::new());
         match call {
             Call::SnapshotBegin => {
                 self.receiving = Some(Receiving::begin(body, self.handler.state_dir())?);
@@ -200,15 +200,11 @@ impl<E: Env> Session<E> {
             }
             _ => {
                 let (vote, meta, dir) = self.receiving.take().ok_or_else(out_of_order)?.end()?;
-                answer = self.handler.install(vote, meta, dir).await?;
+                answer = self.handler.install(vote, meta, dir).await;
             }
         }
         answers
-            .send(Frame {
-                kind: Call::ANSWER,
-                id,
-                body: answer,
-            })
+            .send(reply(id, answer))
             .await
             .map_err(|_| io::Error::other("connection closed"))
     }

@@ -11,11 +11,12 @@ use crate::codec::{
     Malformed, Put, Reader, put_snapshot_meta, put_vote, snapshot_meta_from, vote_from,
 };
 use crate::env::Env;
+use crate::error::Error;
 use crate::files::read_piece;
 use crate::limits::{
     SNAPSHOT_CHUNK_BYTES, SNAPSHOT_FILES_MAX, SNAPSHOT_IDLE_TIMEOUT, SNAPSHOT_TIMEOUT,
 };
-use crate::peer::conn::Conn;
+use crate::peer::conn::{CallError, Conn};
 use crate::peer::message::Call;
 use crate::state_dir::{SnapshotDir, StateDir};
 use crate::types::{SnapshotMeta, Vote};
@@ -43,7 +44,12 @@ pub(crate) async fn send_snapshot<E: Env>(
     let answer = timeout(SNAPSHOT_TIMEOUT, conn.call(Call::SnapshotEnd, Bytes::new()))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-        .map_err(io::Error::other)?;
+        .map_err(|e| match e {
+            CallError::Remote(Error::Corrupt) => {
+                io::Error::new(io::ErrorKind::InvalidData, "the snapshot is damaged")
+            }
+            e => io::Error::other(e),
+        })?;
     vote_from(&mut Reader::new(answer, "snapshot answer")).map_err(io::Error::other)
 }
 

@@ -4,10 +4,7 @@
 use crate::config::Config;
 use crate::os::OsEnv;
 use crate::urls::ListenUrl;
-use mainstay_raft::identity::{self, Identity};
 use mainstay_raft::{InitialMember, RemoteCluster, fetch_members, ident};
-use mainstay_wal::OsDisk;
-use std::path::Path;
 
 /// Ids and first members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +12,6 @@ pub(super) struct Founding {
     pub(super) member_id: u64,
     pub(super) cluster_id: u64,
     pub(super) members: Vec<InitialMember>,
-}
-
-/// The member a data directory already holds. Its cluster flags are then of no account, as in etcd.
-pub(super) fn existing(data_dir: &Path) -> Result<Option<Identity>, String> {
-    identity::load(&OsDisk, data_dir)
-        .map_err(|error| format!("cannot access data directory: {error}"))
 }
 
 /// From `--initial-cluster`.

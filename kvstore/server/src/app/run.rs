@@ -1,6 +1,8 @@
 //! The life of the process.
 
+use super::again;
 use super::found::{self, Founding, texts};
+use super::repair::{self, Standby};
 use crate::config::Config;
 use crate::flags::{self, Outcome, Values};
 use crate::http2::ConnOptions;
@@ -10,12 +12,14 @@ use crate::limits::{
 use crate::log::{self, LogOptions};
 use crate::metrics::Counters;
 use crate::os::{Node, OsEnv, PeerTls};
-use crate::serve::{KeepAlive, Reuse, Role, Wiring, Workers, bind, bind_peers};
+use crate::serve::{Bound, KeepAlive, Reuse, Role, Wiring, Workers, bind, bind_peers};
 use crate::service::{ServiceOptions, Shared, ThreadServices};
 use crate::tls::{self, ServerTls};
 use crate::urls::ListenUrl;
 use crate::{systemd, version};
-use mainstay_raft::{NodeConfig, StopReason};
+use mainstay_raft::identity::Identity;
+use mainstay_raft::repair::{Case, Condition};
+use mainstay_raft::{Env as _, NodeConfig, StartError, StopReason};
 use mainstay_watch::ShardSeed;
 use parking_lot::Mutex;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -60,9 +64,19 @@ fn complain(text: &str) {
     eprintln!("{text}");
 }
 
+/// How the life of the process ends.
+enum End {
+    Exit,
+    /// The data is damaged, and a note of it was left: start over, to be repaired.
+    Again,
+}
+
 fn run(values: &Values) -> Result<(), String> {
-    let identity = found::existing(&Config::data_dir(values))?;
-    let config = Config::build(values, identity.is_some()).map_err(|error| error.to_string())?;
+    let wal_dir = Some(values.get("wal-dir")).filter(|dir| !dir.is_empty());
+    let data_dir = Config::data_dir(values);
+    let condition = repair::condition(&data_dir, wal_dir.map(Path::new))?;
+    let exists = condition != Condition::Fresh;
+    let config = Config::build(values, exists).map_err(|error| error.to_string())?;
     start_log(&config.log)?;
     for note in &config.notes {
         tracing::warn!("{note}");
@@ -80,10 +94,10 @@ fn run(values: &Values) -> Result<(), String> {
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
-    runtime.block_on(serve(
-        config,
-        identity.map(|id| (id.member_id, id.cluster_id)),
-    ))
+    match runtime.block_on(serve(config, condition))? {
+        End::Exit => Ok(()),
+        End::Again => Err(again::run()),
+    }
 }
 
 fn start_log(options: &LogOptions) -> Result<(), String> {
@@ -131,24 +145,42 @@ fn private_dir(path: &Path) -> Result<(), String> {
 /// How long serving waits for the cluster to know this member, beside two election timeouts.
 const PUBLISH_LIMIT: Duration = Duration::from_secs(5);
 
-async fn serve(config: Config, identity: Option<(u64, u64)>) -> Result<(), String> {
-    let signals = Signals::new()?;
+async fn serve(config: Config, condition: Condition) -> Result<End, String> {
+    let mut signals = Signals::new()?;
     let reuse = Reuse {
         port: config.reuse_port,
     };
     let listeners = bind(&client_urls(&config), reuse).map_err(|error| error.to_string())?;
+    let wiring = wiring(&config, server_tls(&config)?);
+    let mut doors = Doors {
+        config: &config,
+        listeners: &listeners,
+        wiring: &wiring,
+        standby: None,
+    };
+    let identity = match condition {
+        Condition::Fresh => None,
+        Condition::Member(identity) => Some(identity),
+        Condition::Damaged(case) => match doors.repair(&case, &mut signals).await? {
+            Some(identity) => Some(identity),
+            None => return Ok(End::Exit),
+        },
+    };
     let peer_listeners =
         bind_peers(&config.listen_peer_urls, reuse).map_err(|error| error.to_string())?;
-    let client_tls = server_tls(&config)?;
-    let peer_tls = peer_tls(&config)?;
-    let env =
-        OsEnv::new(peer_listeners, peer_tls).map_err(|error| format!("cannot start: {error}"))?;
+    let env = os_env(peer_listeners, &config)?;
     let founding = founding(&config, identity, &env).await?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let node_config = node_config(&config, founding, threads);
-    let (node, seeds) = Node::start(env, node_config)
-        .await
-        .map_err(|error| error.to_string())?;
+    let (node, seeds) = match Node::start(env, node_config).await {
+        Ok(started) => started,
+        Err(StartError::Damaged(_)) => return Ok(End::Again),
+        Err(error) => return Err(error.to_string()),
+    };
+    if let Some(end) = doors.until_caught_up(&node, &mut signals).await? {
+        node.shutdown().await;
+        return Ok(end);
+    }
     // As with etcd, whoever is served finds this member under its name. Without a quorum the health pages
     // must still answer, so this does not wait for ever.
     let limit = PUBLISH_LIMIT + Duration::from_millis(2 * config.election_ms);
@@ -157,7 +189,8 @@ async fn serve(config: Config, identity: Option<(u64, u64)>) -> Result<(), Strin
         _ = node.stopped() => {}
     }
     let shared = shared(&config, node.clone(), threads);
-    let workers = start_workers(&config, &shared, seeds, client_tls)
+    doors.close().await;
+    let mut workers = start_workers(&wiring, &shared, seeds)
         .map_err(|error| format!("cannot start serving threads: {error}"))?;
     for listener in listeners {
         let how = match (listener.plain, listener.tls) {
@@ -169,10 +202,79 @@ async fn serve(config: Config, identity: Option<(u64, u64)>) -> Result<(), Strin
         workers.accept(listener);
     }
     let ready = tokio::spawn(announce(node.clone()));
-    let result = until_stopped(&node, signals).await;
+    let end = until_stopped(&node, &mut signals).await;
     ready.abort();
+    if matches!(end, Ok(End::Again)) {
+        // No call that is under way may be answered from damaged data.
+        return end;
+    }
     stop(&node, workers).await;
-    result
+    end
+}
+
+/// What clients meet before there is anything to serve them.
+struct Doors<'a> {
+    config: &'a Config,
+    listeners: &'a [Bound],
+    wiring: &'a Wiring,
+    standby: Option<Standby>,
+}
+
+impl Doors<'_> {
+    fn standby(&mut self, why: &str) -> Result<&Standby, String> {
+        let standby = match self.standby.take() {
+            Some(standby) => standby,
+            None => Standby::start(self.config, self.listeners, self.wiring, why.to_owned())?,
+        };
+        Ok(self.standby.insert(standby))
+    }
+
+    /// Repairs the member; `None` when it is told to stop before that.
+    async fn repair(
+        &mut self,
+        case: &Case,
+        signals: &mut Signals,
+    ) -> Result<Option<Identity>, String> {
+        let config = self.config;
+        let env = os_env(Vec::new(), config)?;
+        let standby = self.standby(&format!("data is damaged ({}: {})", case.kind, case.what))?;
+        let repaired = tokio::select! {
+            repaired = repair::run(config, &env, case, standby) => repaired.map(Some),
+            _ = signals.next() => Ok(None),
+        };
+        env.close();
+        repaired
+    }
+
+    /// Waits until the member has what its former self may have served.
+    async fn until_caught_up(
+        &mut self,
+        node: &Node,
+        signals: &mut Signals,
+    ) -> Result<Option<End>, String> {
+        let caught_up = node.caught_up();
+        tokio::pin!(caught_up);
+        if futures_util::poll!(&mut caught_up).is_ready() {
+            return Ok(None);
+        }
+        self.standby("")?
+            .tell("data was damaged and is being copied from the peers".to_owned());
+        let end = tokio::select! {
+            () = caught_up => return Ok(None),
+            end = until_stopped(node, signals) => end,
+        };
+        end.map(Some)
+    }
+
+    async fn close(&mut self) {
+        if let Some(standby) = self.standby.take() {
+            standby.stop().await;
+        }
+    }
+}
+
+fn os_env(listeners: Vec<std::net::TcpListener>, config: &Config) -> Result<OsEnv, String> {
+    OsEnv::new(listeners, peer_tls(config)?).map_err(|error| format!("cannot start: {error}"))
 }
 
 /// Says so when there is a leader: from then on requests can be answered.
@@ -188,7 +290,7 @@ async fn announce(node: Node) {
     }
 }
 
-async fn until_stopped(node: &Node, mut signals: Signals) -> Result<(), String> {
+async fn until_stopped(node: &Node, signals: &mut Signals) -> Result<End, String> {
     tokio::select! {
         name = signals.next() => {
             tracing::info!(signal = name, "received signal; shutting down");
@@ -197,13 +299,17 @@ async fn until_stopped(node: &Node, mut signals: Signals) -> Result<(), String> 
                 std::thread::sleep(EXIT_TIMEOUT);
                 std::process::exit(0);
             });
-            Ok(())
+            Ok(End::Exit)
         }
         reason = node.stopped() => match reason {
-            StopReason::Shutdown => Ok(()),
+            StopReason::Shutdown => Ok(End::Exit),
             StopReason::Removed => {
                 tracing::warn!("the member has been permanently removed from the cluster");
-                Ok(())
+                Ok(End::Exit)
+            }
+            StopReason::Damaged(why) => {
+                tracing::error!(why, "starting over, to be repaired");
+                Ok(End::Again)
             }
             StopReason::Fatal(why) => {
                 tracing::error!(error = why, "the member cannot go on");
@@ -288,10 +394,15 @@ fn peer_tls(config: &Config) -> Result<Option<PeerTls>, String> {
 
 async fn founding(
     config: &Config,
-    identity: Option<(u64, u64)>,
+    identity: Option<Identity>,
     env: &OsEnv,
 ) -> Result<Founding, String> {
-    if let Some((member_id, cluster_id)) = identity {
+    if let Some(Identity {
+        member_id,
+        cluster_id,
+        ..
+    }) = identity
+    {
         tracing::info!(data_dir = %config.data_dir.display(), "server has already been initialized");
         let members = found::from_flags(config).members;
         return Ok(Founding {
@@ -325,6 +436,7 @@ fn node_config(config: &Config, founding: Founding, threads: usize) -> NodeConfi
         snapshot_count: config.snapshot_count,
         max_learners: config.max_learners,
         watch_shards: threads,
+        scrub_interval: Some(config.scrub_interval).filter(|every| !every.is_zero()),
         unsafe_no_fsync: config.unsafe_no_fsync,
     }
 }
@@ -344,16 +456,12 @@ fn shared(config: &Config, node: Node, threads: usize) -> Arc<Shared> {
         },
         counters: Counters::new(threads),
         started: Instant::now(),
+        data_dir: config.data_dir.clone(),
     })
 }
 
-fn start_workers(
-    config: &Config,
-    shared: &Arc<Shared>,
-    seeds: Vec<ShardSeed>,
-    tls: Option<Arc<ServerTls>>,
-) -> std::io::Result<Workers> {
-    let wiring = Wiring {
+fn wiring(config: &Config, tls: Option<Arc<ServerTls>>) -> Wiring {
+    Wiring {
         options: ConnOptions {
             message_bytes_max: config.max_request_bytes + REQUEST_OVERHEAD_BYTES,
             streams_max: config
@@ -366,14 +474,21 @@ fn start_workers(
             timeout: config.keepalive_timeout,
         },
         tls,
-    };
+    }
+}
+
+fn start_workers(
+    wiring: &Wiring,
+    shared: &Arc<Shared>,
+    seeds: Vec<ShardSeed>,
+) -> std::io::Result<Workers> {
     let shared = Arc::clone(shared);
     let count = seeds.len();
     let seeds: Vec<_> = seeds
         .into_iter()
         .map(|seed| Mutex::new(Some(seed)))
         .collect();
-    Workers::start(count, &wiring, move |index| {
+    Workers::start(count, wiring, move |index| {
         let seed = seeds[index]
             .lock()
             .take()

@@ -198,6 +198,7 @@ pub(super) static FLAGS: &[Flag] = &[
     flag(Operations, "distributed-tracing-sampling-rate", Signed, "0", NoEffect, "Traces per million."),
     flag(Operations, "corrupt-check-time", Duration, "0s", Missing, "Time between checks of members against each other."),
     flag(Operations, "compact-hash-check-time", Duration, "1m", NoEffect, "Time between checks of compaction hashes."),
+    flag(Operations, "experimental-scrub-interval", Duration, "12h", Full, "Time between readings of everything on disk to find damage (0 to disable); not in etcd."),
     flag(Operations, "compaction-batch-limit", Signed, "0", NoEffect, "Maximum revisions deleted in each compaction batch."),
     flag(Operations, "compaction-sleep-interval", Duration, "0s", NoEffect, "Pause between compaction batches."),
     flag(Operations, "watch-progress-notify-interval", Duration, "10m", Full, "Interval of periodic watch progress notifications."),

@@ -7,6 +7,7 @@ use crate::route::{Flow, Route};
 use crate::service::Shared;
 use crate::version;
 use mainstay_proto::etcdserverpb::AlarmType;
+use mainstay_raft::repair::{History, Kind};
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -56,8 +57,60 @@ pub(crate) fn render(shared: &Shared) -> String {
     disk(&mut page, shared);
     network(&mut page, shared);
     calls(&mut page, shared);
+    scrubs(&mut page, shared);
+    page.0.push_str(&repairs(&shared.history(), false));
     process::render(&mut page.0);
     page.0
+}
+
+/// What was found damaged and repaired, over all lives of the data directory.
+pub(crate) fn repairs(history: &History, repairing: bool) -> String {
+    let mut page = Page::default();
+    page.gauge(
+        "mainstay_repairing",
+        "Whether this member serves nothing because its data is being repaired.",
+        u8::from(repairing),
+    );
+    page.family(
+        "mainstay_corruptions_found_total",
+        "counter",
+        "Damage found in this member's data, by kind.",
+    );
+    for kind in Kind::ALL {
+        let count = history.found.get(&kind).copied().unwrap_or(0);
+        let name = "mainstay_corruptions_found_total";
+        page.sample(name, &[("kind", kind.name())], count);
+    }
+    page.counter(
+        "mainstay_repairs_total",
+        "Times this member began anew with data from its peers.",
+        history.repairs,
+    );
+    page.counter(
+        "mainstay_rebuilt_files_total",
+        "Damaged files that were made again from what else is known.",
+        history.rebuilt,
+    );
+    page.0
+}
+
+fn scrubs(page: &mut Page, shared: &Shared) {
+    let metrics = shared.node.metrics();
+    page.counter(
+        "mainstay_scrubs_total",
+        "Times everything on disk was read and found whole.",
+        metrics.scrubs.load(Relaxed),
+    );
+    page.counter(
+        "mainstay_scrubbed_bytes_total",
+        "Bytes read while looking for damage.",
+        metrics.scrubbed_bytes.load(Relaxed),
+    );
+    page.counter(
+        "mainstay_snapshots_refused_total",
+        "Snapshots from peers that were damaged and not installed.",
+        metrics.snapshots_refused.load(Relaxed),
+    );
 }
 
 fn server(page: &mut Page, shared: &Shared) {
@@ -81,6 +134,11 @@ fn server(page: &mut Page, shared: &Shared) {
         "etcd_server_is_learner",
         "Whether or not this member is a learner. 1 if is, 0 otherwise.",
         u8::from(status.is_learner),
+    );
+    page.gauge(
+        "mainstay_votes",
+        "Whether this member's vote counts: one that was just added or repaired must catch up first.",
+        u8::from(status.votes),
     );
     page.counter(
         "etcd_server_leader_changes_seen_total",

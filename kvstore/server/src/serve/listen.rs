@@ -33,6 +33,22 @@ pub(crate) struct Bound {
     pub(crate) address: String,
 }
 
+impl Bound {
+    /// Another handle of the same listener, for whoever takes over from this one.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        let socket = match &self.socket {
+            Listening::Tcp(socket) => Listening::Tcp(socket.try_clone()?),
+            Listening::Unix(socket) => Listening::Unix(socket.try_clone()?),
+        };
+        let address = self.address.clone();
+        Ok(Self {
+            socket,
+            address,
+            ..*self
+        })
+    }
+}
+
 /// The socket itself.
 #[derive(Debug)]
 pub(crate) enum Listening {

@@ -12,5 +12,5 @@ mod workers;
 pub(crate) use call::{Duplex, Incoming, Pending, Reply, Service};
 pub(crate) use driver::KeepAlive;
 pub use listen::BindError;
-pub(crate) use listen::{Reuse, Role, bind, bind_peers};
+pub(crate) use listen::{Bound, Reuse, Role, bind, bind_peers};
 pub(crate) use workers::{Thread, Wiring, Workers};

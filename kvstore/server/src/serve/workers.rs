@@ -25,6 +25,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 use tokio::task::coop::unconstrained;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -52,6 +53,7 @@ pub(crate) struct Workers {
     lanes: Vec<Lane>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    acceptors: Vec<AbortHandle>,
 }
 
 impl Workers {
@@ -84,22 +86,27 @@ impl Workers {
             lanes,
             stop,
             threads,
+            acceptors: Vec::new(),
         })
     }
 
     /// Starts accepting on a listener; must be called within a runtime.
-    pub(crate) fn accept(&self, bound: Bound) {
+    pub(crate) fn accept(&mut self, bound: Bound) {
         let lanes = self.lanes.clone();
-        tokio::spawn(async move {
+        let accepting = tokio::spawn(async move {
             let address = bound.address.clone();
             if let Err(error) = accept::run(bound, lanes).await {
                 tracing::error!(%error, address, "listener failed");
             }
         });
+        self.acceptors.push(accepting.abort_handle());
     }
 
     /// Lets running calls end, then stops the threads. Takes at most the drain time.
     pub(crate) fn stop(self) {
+        for acceptor in self.acceptors {
+            acceptor.abort();
+        }
         let _ = self.stop.send(true);
         drop(self.lanes);
         for thread in self.threads {

@@ -7,10 +7,12 @@ mod lease;
 mod maintenance;
 mod probe;
 mod range_stream;
+mod standby;
 mod thread;
 mod watch;
 mod watch_desk;
 
+pub(crate) use standby::{Notice, StandbyThread};
 pub(crate) use thread::{ServiceOptions, Services, Shared, ThreadServices};
 
 use crate::errors;

@@ -6,7 +6,10 @@ use crate::metrics::{Counters, ThreadCounters, Traffic};
 use crate::os::Node;
 use crate::route::Route;
 use crate::serve::{Role, Thread};
+use mainstay_raft::repair::History;
+use mainstay_wal::OsDisk;
 use mainstay_watch::ShardSeed;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -34,9 +37,15 @@ pub(crate) struct Shared {
     pub(crate) options: ServiceOptions,
     pub(crate) counters: Counters,
     pub(crate) started: Instant,
+    pub(crate) data_dir: PathBuf,
 }
 
 impl Shared {
+    /// What was found damaged and repaired, over all lives of the data directory.
+    pub(crate) fn history(&self) -> History {
+        History::load(&OsDisk, &self.data_dir)
+    }
+
     pub(crate) fn note_slow(&self, route: Route, took: Duration) {
         self.counters.slow_requests.fetch_add(1, Relaxed);
         tracing::warn!(
