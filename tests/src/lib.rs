@@ -9,6 +9,7 @@
 
 pub mod cluster;
 pub mod control;
+pub mod corruption;
 pub mod crash;
 pub mod http_get;
 pub mod limits;
