@@ -59,7 +59,7 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(20);
 
 /// A member's own disk; images are sparse.
-pub const DISK_BYTES: u64 = 2 << 30;
+pub const DISK_BYTES: u64 = 1 << 30;
 /// A member's own disk that is to be filled.
 pub const SMALL_DISK_BYTES: u64 = 512 << 20;
 /// Until a process whose disk answers EIO has ended by itself; then it is killed, and that is written down.
