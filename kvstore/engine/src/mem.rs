@@ -45,6 +45,16 @@ impl MemEngine {
         Ok(Self::from_tables(dump::load(dir)?))
     }
 
+    /// The content as bytes that [`MemEngine::restore`] understands: what a checkpoint writes.
+    pub fn dump(&self) -> Result<Vec<u8>, EngineError> {
+        dump::encode(&self.snapshot().tables)
+    }
+
+    /// An engine from the bytes of a dump; `name` is for messages.
+    pub fn restore(bytes: Bytes, name: &str) -> Result<Self, EngineError> {
+        Ok(Self::from_tables(dump::decode(bytes, name)?))
+    }
+
     /// An engine with the state of the last flush, as found after a crash of this one.
     pub fn crashed(&self) -> Self {
         Self::from_tables(self.state.read().durable.clone())

@@ -83,8 +83,8 @@ pub(crate) struct Origin {
 }
 
 /// A command as decoded for applying.
-#[derive(Debug)]
-pub(crate) enum Decoded {
+#[derive(Clone, Debug)]
+pub enum Decoded {
     Put(PutRequest),
     DeleteRange(DeleteRangeRequest),
     Txn(TxnRequest),

@@ -20,6 +20,7 @@ mod files;
 mod full;
 pub mod ident;
 pub mod identity;
+pub mod inspect;
 mod leadership;
 mod leases;
 pub mod limits;

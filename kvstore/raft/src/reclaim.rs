@@ -71,8 +71,10 @@ impl<E: Env> Reclaimer<E> {
         self.finish(wanted, None);
     }
 
-    /// Returns when history up to `revision` is gone from this member.
+    /// Returns when history up to `revision`, which is compacted, is gone from this member.
     pub(crate) async fn wait(&self, revision: i64) -> Result<(), Error> {
+        // It may have been compacted by an earlier process, which did not finish.
+        self.request(revision);
         let mut progress = self.progress.subscribe();
         let end = progress.wait_for(|p| p.done >= revision || p.failed.is_some());
         match end.await {

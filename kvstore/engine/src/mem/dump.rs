@@ -11,7 +11,7 @@ const FILE: &str = "memory.dump";
 const MAGIC: &[u8; 8] = b"msmem\x00\x00\x01";
 const CRC_LEN: usize = 4;
 
-pub(super) fn save(dir: &Path, tables: &Tables) -> Result<(), EngineError> {
+pub(super) fn encode(tables: &Tables) -> Result<Vec<u8>, EngineError> {
     let mut out = MAGIC.to_vec();
     for (cf, table) in Cf::ALL.iter().zip(tables) {
         let mut cursor =
@@ -29,7 +29,11 @@ pub(super) fn save(dir: &Path, tables: &Tables) -> Result<(), EngineError> {
     }
     let crc = crc32fast::hash(&out);
     out.extend_from_slice(&crc.to_le_bytes());
+    Ok(out)
+}
 
+pub(super) fn save(dir: &Path, tables: &Tables) -> Result<(), EngineError> {
+    let out = encode(tables)?;
     if let Err(e) = fs::create_dir(dir) {
         return Err(match e.kind() {
             std::io::ErrorKind::AlreadyExists => EngineError::Exists(dir.display().to_string()),
@@ -44,9 +48,12 @@ pub(super) fn save(dir: &Path, tables: &Tables) -> Result<(), EngineError> {
 }
 
 pub(super) fn load(dir: &Path) -> Result<Tables, EngineError> {
-    let bytes = Bytes::from(fs::read(dir.join(FILE))?);
-    let corrupt =
-        |what: &str| EngineError::Corrupt(format!("{}: {what}", dir.join(FILE).display()));
+    let file = dir.join(FILE);
+    decode(Bytes::from(fs::read(&file)?), &file.display().to_string())
+}
+
+pub(super) fn decode(bytes: Bytes, name: &str) -> Result<Tables, EngineError> {
+    let corrupt = |what: &str| EngineError::Corrupt(format!("{name}: {what}"));
     let (body, crc) = bytes
         .split_last_chunk::<CRC_LEN>()
         .ok_or_else(|| corrupt("too short"))?;

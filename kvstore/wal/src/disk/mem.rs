@@ -5,6 +5,8 @@
 //! sectors; likewise any subset of the unsynced changes of names. All choices come from a seed.
 //! Directories themselves are durable at once.
 
+mod loss;
+
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
@@ -13,6 +15,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
+use self::loss::{apply, apply_name};
 use super::{Disk, DiskFile};
 
 const SECTOR_BYTES: usize = 512;
@@ -179,6 +182,11 @@ impl MemDisk {
             .push(Fault { kind, after, error });
     }
 
+    /// Forgets faults that have not come true yet.
+    pub fn clear_faults(&self) {
+        self.shared.0.lock().faults.clear();
+    }
+
     /// Room for file content; `None` = unlimited.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.shared.0.lock().capacity_bytes = bytes;
@@ -311,108 +319,6 @@ impl State {
     fn change_name(&mut self, change: NameChange) {
         apply_name(&mut self.names, &change);
         self.name_changes.push(change);
-    }
-
-    /// What is left after a power loss.
-    fn lose(&mut self, keep_some: bool) {
-        // Half of the losses are extreme: all or nothing.
-        let mode = if keep_some { self.draw(4) } else { 0 };
-        let changes = std::mem::take(&mut self.name_changes);
-        for change in changes {
-            if mode == 1 || (mode > 1 && self.draw(2) == 0) {
-                apply_name(&mut self.durable_names, &change);
-            }
-        }
-        self.names = self.durable_names.clone();
-        let numbers: Vec<u64> = self.inodes.keys().copied().collect();
-        for number in numbers {
-            let mut inode = self.inodes.remove(&number).unwrap_or_default();
-            for change in std::mem::take(&mut inode.pending) {
-                match mode {
-                    0 => {}
-                    1 => apply(&mut inode.durable, &change),
-                    _ => self.keep_part(&mut inode.durable, &change),
-                }
-            }
-            inode.current = inode.durable.clone();
-            if self.names.values().any(|named| *named == number) {
-                self.inodes.insert(number, inode);
-            }
-        }
-    }
-
-    fn keep_part(&mut self, content: &mut Vec<u8>, change: &Change) {
-        let Change::Write { offset, data } = change else {
-            if self.draw(2) == 0 {
-                apply(content, change);
-            }
-            return;
-        };
-        match self.draw(4) {
-            0 => {}
-            1 => apply(content, change),
-            2 => {
-                let len = self.draw(data.len() + 1);
-                apply(
-                    content,
-                    &Change::Write {
-                        offset: *offset,
-                        data: data[..len].to_vec(),
-                    },
-                );
-            }
-            _ => {
-                let mut at = 0;
-                while at < data.len() {
-                    let sector_end = SECTOR_BYTES - (offset + at) % SECTOR_BYTES;
-                    let end = (at + sector_end).min(data.len());
-                    if self.draw(2) == 0 {
-                        let data = data[at..end].to_vec();
-                        apply(
-                            content,
-                            &Change::Write {
-                                offset: offset + at,
-                                data,
-                            },
-                        );
-                    }
-                    at = end;
-                }
-            }
-        }
-    }
-}
-
-fn apply(content: &mut Vec<u8>, change: &Change) {
-    match change {
-        Change::Write { offset, data } => {
-            if data.is_empty() {
-                return;
-            }
-            if content.len() < offset + data.len() {
-                content.resize(offset + data.len(), 0);
-            }
-            content[*offset..offset + data.len()].copy_from_slice(data);
-        }
-        Change::Extend { len } if content.len() < *len => content.resize(*len, 0),
-        Change::Extend { .. } => {}
-    }
-}
-
-fn apply_name(names: &mut BTreeMap<PathBuf, u64>, change: &NameChange) {
-    match change {
-        NameChange::Add { path, inode } => {
-            names.insert(path.clone(), *inode);
-        }
-        NameChange::Move { from, to, inode } => {
-            if names.get(from) == Some(inode) {
-                names.remove(from);
-            }
-            names.insert(to.clone(), *inode);
-        }
-        NameChange::Remove { path } => {
-            names.remove(path);
-        }
     }
 }
 
