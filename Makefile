@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/mainstay/target
 export MAINSTAY_RUN ?= $(CURDIR)/run
 CARGO ?= cargo
 
-.PHONY: help up down setup build test verify fix bench bench-quick crash jepsen jepsen-short jepsen-control jepsen-planted
+.PHONY: help up down setup build test verify fix bench bench-quick crash sim jepsen jepsen-short jepsen-control jepsen-planted
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -28,7 +28,8 @@ test: setup ## all tests that fit into minutes
 
 verify: setup ## formatting, lints and tests; writes nothing
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --release --workspace --exclude mainstay-sim --all-targets -- -D warnings
+	$(CARGO) clippy --release -p mainstay-sim --features planted --all-targets -- -D warnings
 	@scripts/test
 
 fix: ## format, and fix what lints can fix
@@ -40,6 +41,13 @@ bench: build ## side by side with Debian's etcd, about 25 minutes
 
 bench-quick: build ## the same in about 3 minutes
 	$(CARGO) run --release -p mainstay-bench -- compare --quick --subject-bin $(CARGO_TARGET_DIR)/release/kvstore
+
+# Seeds of `make sim`, and the first of them.
+SEEDS ?= 20000
+FROM ?= 1
+
+sim: setup ## simulate SEEDS=20000 runs from seed FROM=1: the real member on simulated disks, networks and clocks
+	$(CARGO) run --release -p mainstay-sim -- run --seeds $(SEEDS) --from $(FROM)
 
 crash: build ## 200 rounds of kill -9 under load
 	$(CARGO) run --release -p mainstay-tests --bin crash

@@ -155,6 +155,15 @@ impl SimEngine {
         MemEngine::restore(Bytes::from(bytes), &path.display().to_string()).map(Some)
     }
 
+    fn save(&self, dir: &Path) -> Result<(), EngineError> {
+        self.disk.create_dir_all(dir)?;
+        let file = self.disk.create(&dir.join(DUMP))?;
+        file.write_at(&[IoSlice::new(&self.mem.dump()?)], 0)?;
+        file.sync_data()?;
+        self.disk.sync_dir(dir)?;
+        Ok(())
+    }
+
     fn observe(&self) -> Result<(), EngineError> {
         let applied = self.mem.get(Cf::Meta, APPLIED)?;
         if let Some(index) = applied.as_ref().and_then(|id| id.last_chunk::<8>()) {
@@ -240,9 +249,9 @@ impl Engine for SimEngine {
         self.mem.snapshot()
     }
 
-    fn write(&self, batch: Batch) -> Result<(), EngineError> {
+    fn write(&self, batch: &Batch) -> Result<(), EngineError> {
         self.check()?;
-        let sum = self.account(&batch)?;
+        let sum = self.account(batch)?;
         self.mem.write(batch)?;
         *self.sum.lock() = sum;
         self.observe()?;
@@ -261,12 +270,12 @@ impl Engine for SimEngine {
 
     fn checkpoint(&self, dir: &Path) -> Result<(), EngineError> {
         self.flush()?;
-        self.disk.create_dir_all(dir)?;
-        let file = self.disk.create(&dir.join(DUMP))?;
-        file.write_at(&[IoSlice::new(&self.mem.dump()?)], 0)?;
-        file.sync_data()?;
-        self.disk.sync_dir(dir)?;
-        Ok(())
+        let saved = self.save(dir);
+        if saved.is_err() {
+            // As the real engine does; a disk that fails this, too, has failed already.
+            let _ = self.disk.remove_dir_all(dir);
+        }
+        saved
     }
 
     fn set_compacted(&self, rev: i64) {

@@ -85,7 +85,7 @@ impl Model {
                 .leases
                 .remove(id)
                 .then(|| self.revoke(*id, &mut changes)),
-            Decoded::LeaseCheckpoint(_) | Decoded::Attributes { .. } => None,
+            Decoded::LeaseCheckpoint(_) | Decoded::Attributes { .. } | Decoded::Alarm(_) => None,
         };
         if changes.is_empty() {
             return;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use mainstay_raft::{Applied, Error};
 use parking_lot::Mutex;
 
+use super::course::World;
 use super::ops::{Answer, Making, Op, is_expected, is_unavailable, perform};
-use super::world::World;
 use crate::oracle::answers::Began;
 use crate::oracle::{Checked, violated};
 use crate::trace::say;

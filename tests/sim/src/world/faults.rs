@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use mainstay_wal::disk::{Crash, OpKind};
 
-use super::world::World;
+use super::course::World;
 use crate::limits::RESTART_PAUSE_MAX_US;
 use crate::trace::say;
 

@@ -6,7 +6,7 @@ use mainstay_proto::etcdserverpb::Member;
 use mainstay_raft::{Error, InitialMember};
 use parking_lot::Mutex;
 
-use super::world::World;
+use super::course::World;
 use crate::host::{Host, peer_url};
 use crate::trace::say;
 

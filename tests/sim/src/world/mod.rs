@@ -2,11 +2,11 @@
 
 mod clients;
 mod counts;
+mod course;
 mod faults;
 mod members;
 mod ops;
 mod settle;
 mod watching;
-mod world;
 
-pub(crate) use self::world::World;
+pub(crate) use self::course::World;

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use mainstay_proto::etcdserverpb::{PutRequest, RangeRequest};
 use mainstay_wal::disk::Crash;
 
+use super::course::World;
 use super::ops::Op;
-use super::world::World;
 use crate::host::{Host, SimNode};
 use crate::limits::LIVENESS_LIMIT_US;
 use crate::oracle::{Checked, violated};

@@ -9,7 +9,7 @@ use mainstay_proto::mvccpb::Event;
 use mainstay_watch::{History, HistoryError, Poll, StreamId};
 use prost::Message;
 
-use super::world::World;
+use super::course::World;
 use crate::host::SimNode;
 use crate::oracle::watches::Watcher;
 use crate::oracle::{Checked, violated};
