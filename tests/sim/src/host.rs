@@ -149,6 +149,7 @@ impl Host {
             snapshot_count: params.snapshot_count,
             max_learners: 1,
             watch_shards: 1,
+            scrub_interval: params.scrub_ms.map(Duration::from_millis),
             unsafe_no_fsync: false,
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct Params {
     pub(crate) clocks_drift: bool,
     pub(crate) membership: bool,
     pub(crate) disk_faults: bool,
+    /// How often a member reads all it has on disk.
+    pub(crate) scrub_ms: Option<u64>,
 }
 
 impl Params {
@@ -53,6 +55,7 @@ impl Params {
             clocks_drift: rng.one_in(3),
             membership: rng.one_in(3),
             disk_faults: rng.one_in(2),
+            scrub_ms: rng.pick(&[None, Some(3_000)]),
         }
     }
 }

@@ -85,7 +85,11 @@ impl Model {
                 .leases
                 .remove(id)
                 .then(|| self.revoke(*id, &mut changes)),
-            Decoded::LeaseCheckpoint(_) | Decoded::Attributes { .. } | Decoded::Alarm(_) => None,
+            Decoded::LeaseCheckpoint(_)
+            | Decoded::Attributes { .. }
+            | Decoded::Alarm(_)
+            | Decoded::Repair { .. }
+            | Decoded::RepairOver { .. } => None,
         };
         if changes.is_empty() {
             return;
