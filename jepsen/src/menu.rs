@@ -176,11 +176,11 @@ fn passes(plan: &Plan, filter: &[String]) -> bool {
 pub fn short(args: &ShortArgs) -> Result<Vec<Plan>> {
     use Nemesis as N;
     let selection: &[(&[Nemesis], Workload, usize)] = &[
-        (&[N::Kill, N::Compaction], Workload::Watch, 3),
+        (&[N::Kill, N::Compaction], Workload::Mixed, 3),
         (&[N::PauseLeader], Workload::Register, 3),
         (&[N::PartitionHalves], Workload::Append, 3),
-        (&[N::KillAll], Workload::Set, 3),
-        (&[N::KillLeader], Workload::Kubernetes, 3),
+        (&[N::KillAll], Workload::Watch, 3),
+        (&[N::KillLeader], Workload::Lease, 3),
         (&[N::PartitionFlapping], Workload::Txn, 3),
     ];
     let seed = args.seed.unwrap_or_else(random_seed);

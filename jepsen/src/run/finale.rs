@@ -44,7 +44,9 @@ pub(super) async fn read_back(harness: &mut Harness, healthy: bool) -> Result<Ve
     } else {
         PROBE_DEADLINE
     };
-    if healthy && let Some(left) = leases_left(harness).await {
+    if let Some(left) = leases_left(harness).await
+        && healthy
+    {
         broken.push(format!(
             "{left} leases that nobody renews were left after {LEASES_GONE_DEADLINE:?}"
         ));
