@@ -207,7 +207,7 @@ fn threads_wait_for_room_and_can_be_closed() {
     until(&|| wal.stats().full);
     assert!(done.load(SeqCst) < 100);
     disk.set_capacity(None);
-    until(&|| done.load(SeqCst) == 100);
+    until(&|| done.load(SeqCst) == 100 && !wal.stats().full);
     disk.set_capacity(Some(0));
     for index in 101..=200 {
         append(index);

@@ -9,13 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use common::{DIR, Run, entry, id, is_damaged, open, open_with, options, read_all};
+use common::{DIR, Run, entry, id, is_damaged, open, open_with, options, read_all, segment, used};
 use mainstay_wal::disk::{Crash, OpKind};
 use mainstay_wal::{Damage, DamageKind, Disk, MemDisk, Options, Verdict, Wal, WalError};
-
-fn segment(seq: u64) -> std::path::PathBuf {
-    Path::new(DIR).join(format!("{seq:016x}.wal"))
-}
 
 fn ignore() -> mainstay_wal::Done {
     Box::new(|_| {})
@@ -31,14 +27,6 @@ fn three_batches(disk: &MemDisk) -> (Run, Vec<usize>) {
         run.settle();
     }
     (run, starts)
-}
-
-fn used(disk: &MemDisk, seq: u64) -> usize {
-    let content = disk.content(&segment(seq)).unwrap();
-    content
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |at| (at + 8) & !7)
 }
 
 fn damage_of(run: &Run) -> Damage {
@@ -517,71 +505,6 @@ fn files_of_others_are_left_alone() {
     disk.crash(Crash::Process);
     assert_eq!(open(&disk).unwrap().recovered.verdict, Verdict::Intact);
     assert!(disk.files().contains(&foreign));
-}
-
-/// Several segments, with entries larger than what verification reads at once.
-fn a_long_log(disk: &MemDisk) -> Run {
-    let wide = Options {
-        segment_bytes: 4 << 20,
-        ..options()
-    };
-    let mut run = open_with(disk, wide).unwrap();
-    for round in 0..12 {
-        run.append(3, 300);
-        run.append(1, if round % 4 == 0 { 2_500_000 } else { 700_000 });
-        run.vote(round);
-        run.settle();
-    }
-    run
-}
-
-#[test]
-fn a_whole_log_verifies() {
-    let disk = MemDisk::new(31);
-    let run = a_long_log(&disk);
-    let mut paced = 0;
-    let verified = run.wal.verify(&mut |bytes| {
-        paced += bytes;
-        std::ops::ControlFlow::Continue(())
-    });
-    let verified = verified.unwrap();
-    assert!(verified.segments >= 3, "{verified:?}");
-    assert_eq!(verified.bytes, paced);
-    let stopped = run.wal.verify(&mut |_| std::ops::ControlFlow::Break(()));
-    assert_eq!(stopped.unwrap().segments, 0);
-}
-
-#[test]
-fn rot_in_the_running_log_is_found_wherever_it_is() {
-    let disk = MemDisk::new(32);
-    let run = a_long_log(&disk);
-    let names = disk.list(Path::new(DIR)).unwrap();
-    let mut found = 0;
-    for seq in 1..=3 {
-        assert!(names.contains(&format!("{seq:016x}.wal")));
-        let (path, end) = (segment(seq), used(&disk, seq));
-        for step in 0..40 {
-            let at = end * step / 40;
-            disk.damage(&path, |bytes| bytes[at] ^= 0x10);
-            // Between records lie up to seven bytes that mean nothing.
-            match run.wal.verify(&mut |_| std::ops::ControlFlow::Continue(())) {
-                Err(WalError::Corrupt {
-                    segment, offset, ..
-                }) => {
-                    found += 1;
-                    assert_eq!(segment, seq);
-                    assert!(offset as usize <= at, "{offset} {at}");
-                }
-                other => assert!(other.is_ok(), "{other:?}"),
-            }
-            disk.damage(&path, |bytes| bytes[at] ^= 0x10);
-        }
-    }
-    assert!(found >= 115, "{found}");
-    let witness = Path::new("/data/wal.durable");
-    disk.damage(witness, |bytes| bytes.fill(7));
-    let error = run.wal.verify(&mut |_| std::ops::ControlFlow::Continue(()));
-    assert!(matches!(error, Err(WalError::Corrupt { segment: 0, .. })));
 }
 
 #[test]

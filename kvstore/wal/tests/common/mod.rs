@@ -5,7 +5,7 @@
     reason = "every test file uses a part of it"
 )]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -20,6 +20,19 @@ pub fn options() -> Options {
         tail_bytes: 300,
         ..Options::default()
     }
+}
+
+pub fn segment(seq: u64) -> PathBuf {
+    Path::new(DIR).join(format!("{seq:016x}.wal"))
+}
+
+/// Where the written part of a segment ends.
+pub fn used(disk: &MemDisk, seq: u64) -> usize {
+    let content = disk.content(&segment(seq)).unwrap();
+    content
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |at| (at + 8) & !7)
 }
 
 pub fn id(term: u64, index: u64) -> LogId {
