@@ -61,6 +61,8 @@ pub struct Member {
     client: Port,
     peer: Port,
     dir: PathBuf,
+    /// The data folder, where it is not below `dir`.
+    data: Option<PathBuf>,
     initial_cluster: String,
     state: &'static str,
     process: Option<Process>,
@@ -184,7 +186,16 @@ impl Cluster {
 
     /// Data folder of a member.
     pub fn data_dir(&self, index: usize) -> PathBuf {
-        self.members[index].dir.join("data")
+        let member = &self.members[index];
+        member
+            .data
+            .clone()
+            .unwrap_or_else(|| member.dir.join("data"))
+    }
+
+    /// Gives a member that has not run yet another data folder, such as one on a disk of its own.
+    pub fn set_data_dir(&mut self, index: usize, path: PathBuf) {
+        self.members[index].data = Some(path);
     }
 
     /// Process id of a running member.
@@ -442,6 +453,7 @@ impl Cluster {
             client: Port::take(),
             peer: Port::take(),
             dir,
+            data: None,
             initial_cluster: String::new(),
             state,
             process: None,

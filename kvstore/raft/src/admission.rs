@@ -1,24 +1,35 @@
 //! What is refused before it costs anything: requests for which there is no room.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mainstay_proto::etcdserverpb::{AlarmMember, AlarmType};
-use tokio::time::timeout;
+use mainstay_engine::Engine;
+use mainstay_mvcc::MvccError;
+use mainstay_proto::etcdserverpb::{AlarmMember, AlarmType, RangeRequest};
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout};
 
 use crate::alarms::{AlarmCause, AlarmChange};
 use crate::command::{Applied, Command, Decoded, decode, is_put_or_txn};
 use crate::env::Env;
 use crate::error::Error;
-use crate::limits::{LOG_KEEP_BYTES, LOG_KEEP_SHARE, UNDECIDED_BYTES_MAX, UNDECIDED_SHARE};
+use crate::limits::{
+    LOG_KEEP_BYTES, LOG_KEEP_SHARE, SPARE_BYTES_MAX, UNDECIDED_BYTES_MAX, UNDECIDED_SHARE,
+};
 use crate::node::{Inner, Node};
-use crate::quota::{Quota, txn_charge};
+use crate::quota::{Charge, KEY_OVERHEAD_BYTES, Quota, txn_charge};
 use crate::space::Thresholds;
+use crate::state_machine::Reader;
 
 /// How long a request that meets a full quota waits for history that is being dropped.
 const RECLAIM_PATIENCE: Duration = Duration::from_secs(3);
+/// How much of what is to be deleted is looked at together.
+const REMOVAL_PIECE_KEYS: usize = 1000;
+const REMOVAL_PIECE_BYTES: usize = 4 << 20;
+/// What any change takes that adds no data.
+pub(crate) const REMOVAL_BYTES_MIN: u64 = 4 << 10;
 
 /// What a member knows about room.
 #[derive(Debug)]
@@ -26,8 +37,10 @@ pub(crate) struct Space {
     pub(crate) quota: Quota,
     /// One of this member's disks is nearly full.
     low: AtomicBool,
-    /// Work that waits for room.
-    held_up: AtomicUsize,
+    /// Bytes that may be written until the disks are looked at again, without adding data, while it is low.
+    spare: AtomicU64,
+    /// How much work waits for room, and since when there was always some.
+    held_up: Mutex<(usize, Option<Instant>)>,
     /// Bytes of proposals taken and not decided.
     undecided: AtomicUsize,
     undecided_max: usize,
@@ -56,7 +69,11 @@ pub(crate) struct HeldUp<'a>(&'a Space);
 
 impl Drop for HeldUp<'_> {
     fn drop(&mut self) {
-        self.0.held_up.fetch_sub(1, Ordering::Relaxed);
+        let mut held_up = self.0.held_up.lock();
+        held_up.0 -= 1;
+        if held_up.0 == 0 {
+            held_up.1 = None;
+        }
     }
 }
 
@@ -68,7 +85,8 @@ impl Space {
         Arc::new(Self {
             quota: Quota::new(quota_flag),
             low: AtomicBool::new(false),
-            held_up: AtomicUsize::new(0),
+            spare: AtomicU64::new(0),
+            held_up: Mutex::new((0, None)),
             undecided: AtomicUsize::new(0),
             undecided_max: usize::try_from(share)
                 .map_or(UNDECIDED_BYTES_MAX, |share| share.min(UNDECIDED_BYTES_MAX)),
@@ -81,7 +99,10 @@ impl Space {
         self.low.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_low(&self, low: bool) {
+    /// `spare` is how many bytes may still be written at once, if a disk is nearly full.
+    pub(crate) fn set_low(&self, spare: Option<u64>) {
+        let low = spare.is_some();
+        self.spare.store(spare.unwrap_or(0), Ordering::Relaxed);
         if self.low.swap(low, Ordering::Relaxed) != low {
             if low {
                 tracing::warn!("a disk of this member is nearly full: new data is refused");
@@ -91,13 +112,27 @@ impl Space {
         }
     }
 
+    /// Takes from what may be written while a disk is nearly full.
+    pub(crate) fn take_spare(&self, bytes: u64) -> bool {
+        let left = |spare: u64| spare.checked_sub(bytes);
+        !self.is_low()
+            || self
+                .spare
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left)
+                .is_ok()
+    }
+
     pub(crate) fn hold_up(&self) -> HeldUp<'_> {
-        self.held_up.fetch_add(1, Ordering::Relaxed);
+        let mut held_up = self.held_up.lock();
+        held_up.0 += 1;
+        held_up.1.get_or_insert_with(Instant::now);
+        drop(held_up);
         HeldUp(self)
     }
 
-    pub(crate) fn is_holding_up(&self) -> bool {
-        self.held_up.load(Ordering::Relaxed) > 0
+    /// For how long something has been waiting for room.
+    pub(crate) fn held_up_for(&self) -> Option<Duration> {
+        self.held_up.lock().1.map(|since| since.elapsed())
     }
 
     /// Takes a command on its way to the log. Only what adds data is ever refused.
@@ -126,16 +161,55 @@ fn adds_data(command: &Bytes) -> bool {
     }
 }
 
+/// Bytes that deleting a range would write, at least a little; where it is very much, not counted to the end.
+fn removed_bytes<T: Engine>(reader: &Reader<T>, range: &RangeRequest) -> Result<u64, MvccError> {
+    let mut bytes = REMOVAL_BYTES_MIN;
+    let mut pieces = reader.range_chunks(range)?;
+    while let Some(piece) = pieces.next_chunk(REMOVAL_PIECE_KEYS, REMOVAL_PIECE_BYTES)? {
+        for kv in piece.kvs {
+            bytes += KEY_OVERHEAD_BYTES + (kv.key.len() + kv.value.len()) as u64;
+        }
+        if bytes > SPARE_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
 impl<E: Env> Node<E> {
-    /// Whether a request may be proposed that would add `charge` bytes (see [`crate::quota`]); 0 always
-    /// may. To be asked before [`Node::propose`], so that what must be refused costs no room in the log.
-    /// Errors: no space.
-    pub async fn admit(&self, charge: u64) -> Result<(), Error> {
+    /// Whether there is room for what a request would write. To be asked before [`Node::propose`], so that
+    /// what must be refused costs no room in the log. Errors: no space.
+    pub async fn admit(&self, charge: Charge) -> Result<(), Error> {
+        let Charge { adds, removes } = charge;
+        if adds > 0 {
+            self.admit_data(adds).await?;
+        }
+        if !removes.is_empty() && self.inner.shared.space.is_low() {
+            self.admit_removal(removes).await?;
+        }
+        Ok(())
+    }
+
+    /// What is deleted moves into history, which takes room until it is compacted. On a disk that is nearly
+    /// full only as much of that is let in as leaves room for compacting.
+    async fn admit_removal(&self, removes: Vec<RangeRequest>) -> Result<(), Error> {
+        let reader = self.reader();
+        let counted = self.inner.env.blocking(move || {
+            removes
+                .iter()
+                .map(|range| removed_bytes(&reader, range))
+                .sum::<Result<u64, _>>()
+        });
+        let bytes = counted.await.map_err(|e| Error::Fatal(e.to_string()))??;
+        match self.inner.shared.space.take_spare(bytes) {
+            true => Ok(()),
+            false => Err(Error::NoSpace),
+        }
+    }
+
+    async fn admit_data(&self, charge: u64) -> Result<(), Error> {
         let inner = &self.inner;
         let space = &inner.shared.space;
-        if charge == 0 {
-            return Ok(());
-        }
         if space.is_low() {
             return Err(Error::NoSpace);
         }
@@ -211,7 +285,6 @@ impl<E: Env> Inner<E> {
 
     /// Measures the database for the quota.
     pub(crate) async fn measure(&self) {
-        use mainstay_engine::Engine;
         if !self.shared.space.quota.is_set() {
             return;
         }

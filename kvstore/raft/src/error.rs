@@ -142,6 +142,9 @@ pub enum StartError {
     /// A note of it was left: with it the member starts only to be repaired.
     #[error("data is damaged: {0}")]
     Damaged(String),
+    /// There is no room to open the data; tried again until there is.
+    #[error("no space left: {0}")]
+    Full(String),
     #[error("log: {0}")]
     Wal(String),
     #[error("storage: {0}")]

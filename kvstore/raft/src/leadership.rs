@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use mainstay_proto::etcdserverpb::AlarmType;
 use openraft::async_runtime::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::alarms::AlarmCause;
 use crate::contacts;
 use crate::env::Env;
 use crate::error::StopReason;
@@ -18,6 +20,8 @@ use crate::node::{Inner, LeaderInfo};
 
 /// How often silence is noticed.
 const SILENCE_TICK: Duration = Duration::from_millis(100);
+/// How long a stalled leader tries to tell how long its leases still last.
+const LEASE_CHECKPOINT_LIMIT: Duration = Duration::from_millis(500);
 /// How often disk and log are looked at.
 const DISK_TICK: Duration = Duration::from_millis(250);
 
@@ -85,19 +89,13 @@ impl<E: Env> Inner<E> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut snapshot_at = self.wal.stats().bytes;
         let mut noted = Vec::new();
+        let mut handed_over = None;
         loop {
             tick.tick().await;
-            if self
-                .wal
-                .oldest_unsynced()
-                .is_some_and(|age| age > DISK_STALL_HANDOVER)
-                && self.raft.is_leader()
-                && let Some(to) = self.best_successor()
+            if handed_over.is_none_or(|at: Instant| at.elapsed() > DISK_STALL_HANDOVER)
+                && self.hand_over_if_stalled().await
             {
-                tracing::warn!("the log's disk stalls: handing leadership to member {to:x}");
-                if let Err(e) = self.raft.trigger().transfer_leader(to).await {
-                    self.fatal(&e);
-                }
+                handed_over = Some(Instant::now());
             }
             let keep = self.shared.space.log_keep_bytes;
             if self.wal.disk_bytes() > keep.saturating_add(keep / 4) {
@@ -141,7 +139,39 @@ impl<E: Env> Inner<E> {
         }
     }
 
-    /// The other voter with the longest log.
+    /// A leader that cannot write or apply gives way to one that can. True if it tried.
+    async fn hand_over_if_stalled(&self) -> bool {
+        let stalls = [self.wal.oldest_unsynced(), self.shared.space.held_up_for()];
+        let longest = stalls.into_iter().flatten().max();
+        if longest.is_none_or(|age| age <= DISK_STALL_HANDOVER) || !self.raft.is_leader() {
+            return false;
+        }
+        let Some(to) = self.best_successor() else {
+            return false;
+        };
+        let full = self.wal.stats().full || self.shared.space.held_up_for().is_some();
+        if full && self.has_no_space(to) {
+            // It would only be handed back.
+            return false;
+        }
+        tracing::warn!("this leader's disk stalls: handing leadership to member {to:x}");
+        // The others can still decide that, and the leases do not begin anew.
+        let checkpoint = timeout(LEASE_CHECKPOINT_LIMIT, self.checkpoint_all_leases());
+        if !matches!(checkpoint.await, Ok(Ok(()))) {
+            tracing::debug!("leases were not checkpointed before the hand-over");
+        }
+        if let Err(e) = self.raft.trigger().transfer_leader(to).await {
+            self.fatal(&e);
+        }
+        true
+    }
+
+    fn has_no_space(&self, member: u64) -> bool {
+        let alarms = self.shared.alarms.load();
+        alarms.cause(AlarmType::Nospace, member) == Some(AlarmCause::Disk)
+    }
+
+    /// The other voter with the longest log, and room on its disks if possible.
     pub(crate) fn best_successor(&self) -> Option<u64> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -150,7 +180,7 @@ impl<E: Env> Inner<E> {
         replication
             .iter()
             .filter(|(id, _)| **id != self.member_id() && members.is_voter(**id))
-            .max_by_key(|(_, matched)| matched.map(|id| id.index))
+            .max_by_key(|(id, matched)| (!self.has_no_space(**id), matched.map(|id| id.index)))
             .map(|(id, _)| *id)
     }
 }

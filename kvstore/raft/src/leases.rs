@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use mainstay_lease::LeaseError;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
+use crate::admission::REMOVAL_BYTES_MIN;
 use crate::codec::Reader;
 use crate::command::Command;
 use crate::env::Env;
@@ -256,11 +257,15 @@ impl<E: Env> Inner<E> {
     }
 
     async fn lease_pass(&self, leader: LeaderId) -> Result<(), Error> {
-        let expired = self
-            .shared
-            .lessor
-            .lock()
-            .due_expired(self.shared.now_ms(), LEASE_EXPIRE_BATCH);
+        // Removing keys takes room for a while: where there is none, leases live a little longer.
+        let expired = match self.shared.space.take_spare(REMOVAL_BYTES_MIN) {
+            true => {
+                let now_ms = self.shared.now_ms();
+                let mut lessor = self.shared.lessor.lock();
+                lessor.due_expired(now_ms, LEASE_EXPIRE_BATCH)
+            }
+            false => Vec::new(),
+        };
         if !expired.is_empty() {
             self.read_index().await?;
         }

@@ -95,10 +95,15 @@ pub const ROOM_TICK_LOW: Duration = Duration::from_millis(50);
 /// With less free room than this share of the disk, within the bounds below, new data is refused: what
 /// remains is for the log, for flushing what is in memory and for the compactions that give room back.
 pub const ROOM_LOW_SHARE: u64 = 8;
-pub const ROOM_LOW_BYTES_MIN: u64 = 6 << 20;
+pub const ROOM_LOW_BYTES_MIN: u64 = 16 << 20;
 pub const ROOM_LOW_BYTES_MAX: u64 = 2 << 30;
 /// New data is taken again with half as much room more, in halves of the low mark.
 pub const ROOM_ENOUGH_FACTOR: u64 = 3;
+/// Deleting takes room, too, until history is compacted: at once at most this share of what is left above the
+/// critical mark …
+pub const SPARE_SHARE: u64 = 4;
+/// … and never more than this, which bounds what is read to find out.
+pub const SPARE_BYTES_MAX: u64 = 64 << 20;
 /// The reserve is given up below this share of the low mark.
 pub const CRITICAL_SHARE: u64 = 4;
 /// Size of the reserve as a share of the low mark, and at most.

@@ -3,22 +3,85 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mainstay_proto::etcdserverpb::request_op::Request;
-use mainstay_proto::etcdserverpb::{PutRequest, RequestOp, TxnRequest};
+use mainstay_proto::etcdserverpb::{
+    DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+};
 
 /// Bytes a key is charged besides itself and its value.
-const KEY_OVERHEAD_BYTES: u64 = 256;
+pub(crate) const KEY_OVERHEAD_BYTES: u64 = 256;
 /// Bytes a lease is charged.
-pub const LEASE_CHARGE_BYTES: u64 = 64;
+const LEASE_BYTES: u64 = 64;
+
+/// What a request would write, for [`Node::admit`](crate::Node::admit).
+#[derive(Debug, Default)]
+pub struct Charge {
+    /// Bytes of new data; 0 for a request that only removes.
+    pub(crate) adds: u64,
+    /// What it may remove.
+    pub(crate) removes: Vec<RangeRequest>,
+}
+
+impl Charge {
+    #[must_use]
+    pub fn put(r: &PutRequest) -> Self {
+        Self {
+            adds: put_charge(r),
+            removes: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn lease_grant() -> Self {
+        Self {
+            adds: LEASE_BYTES,
+            removes: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn delete_range(r: &DeleteRangeRequest) -> Self {
+        let mut charge = Self::default();
+        charge.remove(r);
+        charge
+    }
+
+    #[must_use]
+    pub fn txn(r: &TxnRequest) -> Self {
+        let mut charge = Self {
+            adds: txn_charge(r),
+            removes: Vec::new(),
+        };
+        charge.remove_all(r);
+        charge
+    }
+
+    fn remove(&mut self, r: &DeleteRangeRequest) {
+        self.removes.push(RangeRequest {
+            key: r.key.clone(),
+            range_end: r.range_end.clone(),
+            serializable: true,
+            ..RangeRequest::default()
+        });
+    }
+
+    fn remove_all(&mut self, r: &TxnRequest) {
+        for op in r.success.iter().chain(&r.failure) {
+            match &op.request {
+                Some(Request::RequestDeleteRange(r)) => self.remove(r),
+                Some(Request::RequestTxn(r)) => self.remove_all(r),
+                _ => {}
+            }
+        }
+    }
+}
 
 /// Bytes a put is charged; never 0.
-#[must_use]
-pub fn put_charge(r: &PutRequest) -> u64 {
+fn put_charge(r: &PutRequest) -> u64 {
     KEY_OVERHEAD_BYTES + r.key.len() as u64 + r.value.len() as u64
 }
 
 /// Bytes a transaction is charged: its dearer branch, whichever will be taken. 0 without puts.
-#[must_use]
-pub fn txn_charge(r: &TxnRequest) -> u64 {
+pub(crate) fn txn_charge(r: &TxnRequest) -> u64 {
     let op = |op: &RequestOp| match &op.request {
         Some(Request::RequestPut(r)) => put_charge(r),
         Some(Request::RequestTxn(r)) => txn_charge(r),
@@ -113,6 +176,7 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(txn_charge(&txn), 256 + 1 + 1000);
+        assert_eq!(Charge::txn(&txn).removes.len(), 1);
         assert_eq!(txn_charge(&TxnRequest::default()), 0);
     }
 

@@ -2,7 +2,7 @@
 
 use crate::limits::{
     BALLAST_BYTES_MAX, BALLAST_SHARE, CRITICAL_SHARE, ROOM_ENOUGH_FACTOR, ROOM_LOW_BYTES_MAX,
-    ROOM_LOW_BYTES_MIN, ROOM_LOW_SHARE,
+    ROOM_LOW_BYTES_MIN, ROOM_LOW_SHARE, SPARE_BYTES_MAX, SPARE_SHARE,
 };
 
 /// A file system as it says of itself.
@@ -54,6 +54,8 @@ pub(crate) struct Gauge {
     pub(crate) low: bool,
     /// Bytes of ballast that lie on the disk.
     pub(crate) ballast: u64,
+    /// Bytes that may still be written at once, without adding data, while it is low.
+    pub(crate) spare: u64,
 }
 
 impl Gauge {
@@ -68,6 +70,8 @@ impl Gauge {
         } else if free >= at.enough {
             self.low = false;
         }
+        let above = room.free_bytes.saturating_sub(at.critical);
+        self.spare = (above / SPARE_SHARE).min(SPARE_BYTES_MAX);
         if self.ballast > 0 && (held_up || room.free_bytes < at.critical) {
             Step::Release
         } else if self.ballast == 0 && !held_up && free >= at.low {
@@ -94,13 +98,13 @@ mod tests {
 
     #[test]
     fn thresholds_are_in_order_on_disks_of_all_sizes() {
-        for total in [0, 16 * MIB, 64 * MIB, 1 << 30, 1 << 33, 1 << 40, u64::MAX] {
+        for total in [0, MIB, 64 * MIB, 1 << 30, 1 << 33, 1 << 40, u64::MAX] {
             let t = Thresholds::of(total);
             assert!(t.critical > 0, "{t:?}");
             assert!(t.critical < t.ballast && t.ballast < t.low && t.low < t.enough);
         }
         let small = Thresholds::of(64 * MIB);
-        assert!(small.enough + small.ballast < 24 * MIB, "{small:?}");
+        assert!(small.enough + small.ballast <= 32 * MIB, "{small:?}");
         assert!(Thresholds::of(1 << 40).enough <= 4 << 30);
     }
 
@@ -122,6 +126,7 @@ mod tests {
         let given = room(total, at.critical + at.ballast);
         assert_eq!(gauge.read(&given, false), Step::Nothing);
         assert!(gauge.low);
+        assert_eq!(gauge.spare, at.ballast / SPARE_SHARE);
         let step = gauge.read(&room(total, at.low + at.ballast), false);
         assert_eq!(step, Step::Build);
         assert!(gauge.low);
@@ -135,8 +140,8 @@ mod tests {
     #[test]
     fn whatever_is_held_up_gets_the_ballast_at_once() {
         let mut gauge = Gauge {
-            low: false,
             ballast: 1,
+            ..Gauge::default()
         };
         let plenty = room(1 << 30, 1 << 29);
         assert_eq!(gauge.read(&plenty, true), Step::Release);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use mainstay_engine::Engine;
 use mainstay_proto::etcdserverpb::AlarmType;
 use mainstay_wal::Disk;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -60,8 +61,8 @@ impl Volumes {
             let mut volume = Volume {
                 dir: dir.to_owned(),
                 gauge: Gauge {
-                    low: false,
                     ballast: ballast_bytes(&**disk, &ballast)?,
+                    ..Gauge::default()
                 },
                 ballast,
                 build_at: None,
@@ -84,8 +85,9 @@ impl Volumes {
         self.list.is_empty()
     }
 
-    /// Looks at all of them; true if one is nearly full. `held_up`: work waits for room.
-    fn read<E: Env>(&mut self, env: &E, held_up: bool) -> bool {
+    /// Looks at all of them. `held_up`: work waits for room. Returns, if one is nearly full, how many bytes
+    /// may still be written there at once.
+    fn read<E: Env>(&mut self, env: &E, held_up: bool) -> Option<u64> {
         for volume in &mut self.list {
             match env.room(&volume.dir) {
                 Ok(Some(room)) => volume.act(&**env.disk(), &room, held_up),
@@ -93,7 +95,8 @@ impl Volumes {
                 Err(e) => tracing::warn!("asking for the room in {:?}: {e}", volume.dir),
             }
         }
-        self.list.iter().any(|volume| volume.gauge.low)
+        let low = self.list.iter().filter(|volume| volume.gauge.low);
+        low.map(|volume| volume.gauge.spare).min()
     }
 }
 
@@ -163,9 +166,10 @@ impl<E: Env> Inner<E> {
             return;
         }
         let mut shrink_at = Instant::now();
+        let mut shrunk = None;
         loop {
             self.measure().await;
-            let held_up = space.is_holding_up() || self.wal.stats().full;
+            let held_up = space.held_up_for().is_some() || self.wal.stats().full;
             let env = self.env.clone();
             // A file system that stands still keeps only this watch waiting.
             let read = self.env.blocking(move || {
@@ -177,10 +181,11 @@ impl<E: Env> Inner<E> {
             };
             volumes = back;
             space.set_low(low);
+            let low = low.is_some();
             self.tell_of_disk(low);
             if low && Instant::now() >= shrink_at {
                 shrink_at = Instant::now() + SHRINK_INTERVAL;
-                self.shrink().await;
+                self.shrink(&mut shrunk).await;
             }
             sleep(if low { ROOM_TICK_LOW } else { ROOM_TICK }).await;
         }
@@ -215,15 +220,17 @@ impl<E: Env> Inner<E> {
     }
 
     /// Gives back what can be given back: the log below a snapshot, and tables that only an old snapshot
-    /// still holds.
-    async fn shrink(&self) {
-        let stale = {
-            let metrics = self.raft.metrics();
-            let metrics = metrics.borrow_watched();
-            let index = |id: &Option<crate::types::LogId>| id.as_ref().map_or(0, |id| id.index);
-            index(&metrics.snapshot) < index(&metrics.last_applied)
+    /// still holds, whether something was applied since then or tables were merged. `seen` is the state that
+    /// the last snapshot was asked for.
+    async fn shrink(&self, seen: &mut Option<(u64, u64)>) {
+        let engine = self.shared.engine.load_full();
+        let Ok(size) = self.env.blocking(move || engine.size()).await else {
+            return;
         };
-        if stale && let Err(e) = self.raft.trigger().snapshot().await {
+        let now = (*self.shared.applied.borrow(), size.total_bytes);
+        if seen.replace(now) != Some(now)
+            && let Err(e) = self.raft.trigger().snapshot().await
+        {
             self.fatal(&e);
         }
         self.purge_log(0).await;

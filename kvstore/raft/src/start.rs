@@ -29,7 +29,7 @@ use crate::reads::ReadRounds;
 use crate::reclaim::Reclaimer;
 use crate::records::Opened;
 use crate::state_machine::{Shared, StateMachine};
-use crate::storage::{Storage, known_peers, open_storage, watch_engine};
+use crate::storage::{Storage, known_peers, open_when_there_is_room, watch_engine};
 use crate::types::PeerNode;
 use crate::waiters::Waiters;
 
@@ -129,14 +129,8 @@ async fn start_inner<E: Env>(
 ) -> Result<(Arc<Inner<E>>, Vec<ShardSeed>), StartError> {
     let (stop, _) = watch::channel(None);
     let raft_config = Arc::new(raft_config(&config)?);
-    let opening = env.clone();
-    let (config, storage, stop) = env
-        .blocking(move || {
-            let storage = open_storage(&opening, &config, &stop);
-            storage.map(|storage| (config, storage, stop))
-        })
-        .await
-        .map_err(|e| StartError::Storage(e.to_string()))??;
+    let config = Arc::new(config);
+    let storage = open_when_there_is_room(&env, &config, &stop).await?;
     let Storage {
         identity,
         damage,

@@ -5,14 +5,17 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use mainstay_engine::Engine;
-use mainstay_wal::{Verdict, Wal};
+use mainstay_wal::{Verdict, Wal, WalError};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use crate::config::NodeConfig;
 use crate::env::Env;
 use crate::error::{StartError, StopReason};
+use crate::full::{engine_error, is_full};
 use crate::identity::{self, Identity, KnownPeers};
 use crate::log_store::LogStore;
 use crate::members::Members;
@@ -21,9 +24,23 @@ use crate::repair::{Damage, History, Kind, Progress, is_damage};
 use crate::space_watch::{Volumes, folders};
 use crate::state_dir::StateDir;
 
+/// Between two attempts to open the data on a full disk, and between two complaints about it.
+const ROOM_PAUSE: Duration = Duration::from_millis(500);
+const ROOM_NOTICE: Duration = Duration::from_secs(60);
+
 fn io_error(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StartError {
     let path = path.display().to_string();
-    move |source| StartError::Io { what, path, source }
+    move |source| match is_full(&source) {
+        true => StartError::Full(format!("{what} {path}: {source}")),
+        false => StartError::Io { what, path, source },
+    }
+}
+
+fn log_error(e: WalError) -> StartError {
+    match &e {
+        WalError::Io { source, .. } if is_full(source) => StartError::Full(e.to_string()),
+        _ => StartError::Wal(e.to_string()),
+    }
 }
 
 /// What is on disk, opened.
@@ -37,7 +54,33 @@ pub(crate) struct Storage<E: Env> {
     pub(crate) volumes: Volumes,
 }
 
-pub(crate) fn open_storage<E: Env>(
+/// On a disk without any room the data cannot be opened yet; whoever frees some need not start this again.
+pub(crate) async fn open_when_there_is_room<E: Env>(
+    env: &E,
+    config: &Arc<NodeConfig>,
+    stop: &watch::Sender<Option<StopReason>>,
+) -> Result<Storage<E>, StartError> {
+    let mut said = None;
+    loop {
+        let (opening, config, stop) = (env.clone(), Arc::clone(config), stop.clone());
+        let storage = env.blocking(move || open_storage(&opening, &config, &stop));
+        match storage
+            .await
+            .map_err(|e| StartError::Storage(e.to_string()))?
+        {
+            Err(StartError::Full(why)) => {
+                if said.is_none_or(|at: Instant| at.elapsed() > ROOM_NOTICE) {
+                    said = Some(Instant::now());
+                    tracing::warn!("no room to open this member's data, waiting for some: {why}");
+                }
+                sleep(ROOM_PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn open_storage<E: Env>(
     env: &E,
     config: &NodeConfig,
     stop: &watch::Sender<Option<StopReason>>,
@@ -111,7 +154,7 @@ fn open_log<E: Env>(
     };
     let (wal, recovered) = env
         .open_log(&wal_dir, wal_options, on_fatal)
-        .map_err(|e| StartError::Wal(e.to_string()))?;
+        .map_err(log_error)?;
     match &recovered.verdict {
         Verdict::Intact => {}
         Verdict::TornTail { dropped_bytes } => {
@@ -161,6 +204,7 @@ fn open_state<E: Env>(
     let failed = |kind: Kind| {
         move |e: io::Error| match is_damage(&e) {
             true => damaged(damage, kind, e.to_string()),
+            false if is_full(&e) => StartError::Full(e.to_string()),
             false => StartError::Storage(e.to_string()),
         }
     };
@@ -169,7 +213,7 @@ fn open_state<E: Env>(
     let opened = match dir.current().map_err(failed(Kind::Pointer))? {
         Some(path) => env
             .reopen_engine(&path)
-            .map_err(io::Error::other)
+            .map_err(engine_error)
             .and_then(|engine| Opened::new(engine, min_ttl))
             .map_err(failed(Kind::Engine))?,
         // Nothing was ever applied, or the log still holds all of it.
@@ -181,7 +225,7 @@ fn open_state<E: Env>(
             let mut folder = dir.new_database().map_err(failed(Kind::Pointer))?;
             let opened = env
                 .open_engine(folder.path())
-                .map_err(io::Error::other)
+                .map_err(engine_error)
                 .and_then(|engine| Opened::new(engine, min_ttl))
                 .map_err(failed(Kind::Engine))?;
             dir.install(&mut folder).map_err(failed(Kind::Pointer))?;

@@ -24,6 +24,12 @@ pub(crate) const MEMTABLES_PER_CF_MAX: i32 = 4;
 /// Size of table files, in bytes. Small enough for dropping the old log by whole files.
 pub(crate) const TABLE_FILE_BYTES: u64 = 16 << 20;
 
+/// Their size at least, where memory is small.
+pub(crate) const TABLE_FILE_BYTES_MIN: u64 = 1 << 20;
+
+/// By how much the file that lists the tables grows at once, in bytes.
+pub(crate) const MANIFEST_STEP_BYTES: usize = 64 << 10;
+
 /// Reclaiming merges a column family whose files hold more than this many times what it would leave.
 pub(crate) const GARBAGE_FACTOR: u64 = 2;
 

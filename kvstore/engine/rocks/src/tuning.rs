@@ -3,8 +3,9 @@
 use crate::RocksOptions;
 use crate::limits::{
     BACKGROUND_JOBS_MAX, BLOCK_BYTES, DELETIONS_RATIO, DELETIONS_TRIGGER, DELETIONS_WINDOW,
-    HIST_L0_FILES_TRIGGER, LIVE_BLOCK_BYTES, MEMTABLE_BYTES_MAX, MEMTABLES_PER_CF_MAX,
-    OPEN_FILES_MAX, SMALL_MEMTABLE_BYTES_MAX, TABLE_FILE_BYTES, WINDOW_BITS_DEFAULT, ZSTD_LEVEL,
+    HIST_L0_FILES_TRIGGER, LIVE_BLOCK_BYTES, MANIFEST_STEP_BYTES, MEMTABLE_BYTES_MAX,
+    MEMTABLES_PER_CF_MAX, OPEN_FILES_MAX, SMALL_MEMTABLE_BYTES_MAX, TABLE_FILE_BYTES,
+    TABLE_FILE_BYTES_MIN, WINDOW_BITS_DEFAULT, ZSTD_LEVEL,
 };
 use mainstay_engine::{Cf, superseded_at};
 use rocksdb::{
@@ -28,6 +29,8 @@ pub(crate) fn database(chosen: &RocksOptions) -> Options {
     o.set_db_write_buffer_size(chosen.memtables_bytes);
     // Write-back in small steps: a burst of dirty pages would delay the Raft log's fsync.
     o.set_bytes_per_sync(1 << 20);
+    // RocksDB would take 4 MiB at once, which a nearly full disk may not have.
+    o.set_manifest_preallocation_size(MANIFEST_STEP_BYTES);
     o.set_stats_dump_period_sec(0);
     o.set_stats_persist_period_sec(0);
     // RocksDB's own log repeats what errors say and grows without need.
@@ -95,6 +98,12 @@ fn hist(cache: &Cache, chosen: &RocksOptions, droppable: &Arc<AtomicI64>) -> Opt
 
 fn large(cache: &Cache, chosen: &RocksOptions) -> Options {
     let mut o = any(cache);
+    // A compaction takes the room of a whole file at once. Small memory stands for a small disk.
+    let file_bytes =
+        (chosen.memtables_bytes as u64 / 4).clamp(TABLE_FILE_BYTES_MIN, TABLE_FILE_BYTES);
+    o.set_target_file_size_base(file_bytes);
+    // RocksDB's default for the default memory: merging new files takes about that much room.
+    o.set_max_bytes_for_level_base(4 * chosen.memtables_bytes as u64);
     // After the disk was full, RocksDB writes again only when there is room for the largest memtable.
     o.set_write_buffer_size(MEMTABLE_BYTES_MAX.min(chosen.memtables_bytes / 2));
     o.set_max_write_buffer_number(MEMTABLES_PER_CF_MAX);

@@ -172,7 +172,14 @@ async fn serve(config: Config, condition: Condition) -> Result<End, String> {
     let founding = founding(&config, identity, &env).await?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let node_config = node_config(&config, founding, threads);
-    let (node, seeds) = match Node::start(env, node_config).await {
+    let started = tokio::select! {
+        started = Node::start(env, node_config) => started,
+        name = signals.next() => {
+            tracing::info!(signal = name, "received signal before serving; ending");
+            return Ok(End::Exit);
+        }
+    };
+    let (node, seeds) = match started {
         Ok(started) => started,
         Err(StartError::Damaged(_)) => return Ok(End::Again),
         Err(error) => return Err(error.to_string()),

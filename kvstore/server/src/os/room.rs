@@ -9,8 +9,9 @@ const MIB: u64 = 1 << 20;
 /// A segment of the log takes at most this share of its disk: a handful of them are always there.
 const SEGMENT_SHARE: u64 = 128;
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = MIB..=64 * MIB;
-/// So do the memtables, each of which becomes files of its size.
-const MEMTABLES_SHARE: u64 = 32;
+/// Memory for writes takes this share: merging what was flushed needs room of several times its size, which must
+/// be less than what is left when new data is refused.
+const MEMTABLES_SHARE: u64 = 64;
 const MEMTABLES_BYTES: std::ops::RangeInclusive<u64> = 2 * MIB..=64 * MIB;
 
 pub(super) fn room(dir: &Path) -> io::Result<Room> {

@@ -15,22 +15,25 @@ use mainstay_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp,
     ResponseHeader, TxnRequest,
 };
-use mainstay_raft::{Applied, Command, quota};
+use mainstay_raft::{Applied, Charge, Command};
 use prost::Message;
 
 pub(super) fn put(call: Call, message: Bytes) -> Option<Pending> {
     let checked = decode::<PutRequest>(message.clone()).and_then(|request| {
         check::validate_put(&request)
-            .map(|()| quota::put_charge(&request))
+            .map(|()| Charge::put(&request))
             .map_err(Status::from)
     });
     write(call, message, checked, Command::Put)
 }
 
 pub(super) fn delete_range(call: Call, message: Bytes) -> Option<Pending> {
-    let checked = decode::<DeleteRangeRequest>(message.clone())
-        .and_then(|request| check::validate_delete(&request).map_err(Status::from));
-    write(call, message, checked.map(|()| 0), Command::DeleteRange)
+    let checked = decode::<DeleteRangeRequest>(message.clone()).and_then(|request| {
+        check::validate_delete(&request)
+            .map(|()| Charge::delete_range(&request))
+            .map_err(Status::from)
+    });
+    write(call, message, checked, Command::DeleteRange)
 }
 
 pub(super) fn txn(call: Call, message: Bytes) -> Option<Pending> {
@@ -49,14 +52,14 @@ pub(super) fn txn(call: Call, message: Bytes) -> Option<Pending> {
     if is_read_only(&request) {
         return Some(Box::pin(read_txn(call, request)));
     }
-    write(call, message, Ok(quota::txn_charge(&request)), Command::Txn)
+    write(call, message, Ok(Charge::txn(&request)), Command::Txn)
 }
 
-/// Proposes a request that passed the checks, with what the quota charges for it.
+/// Proposes a request that passed the checks, if there is room for what it writes.
 fn write(
     call: Call,
     message: Bytes,
-    checked: Result<u64, Status>,
+    checked: Result<Charge, Status>,
     command: fn(Bytes) -> Command,
 ) -> Option<Pending> {
     let charge = match checked {

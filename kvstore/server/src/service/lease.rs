@@ -11,7 +11,7 @@ use mainstay_proto::etcdserverpb::{
     LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseStatus,
     LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
 };
-use mainstay_raft::{Applied, Command, quota};
+use mainstay_raft::{Applied, Charge, Command};
 use std::hash::{BuildHasher, RandomState};
 
 /// Longest TTL in seconds, as in etcd.
@@ -35,7 +35,7 @@ pub(super) fn grant(call: Call, message: &Bytes) -> Option<Pending> {
     Some(Box::pin(async move {
         let node = &call.services.shared.node;
         let granting = async {
-            node.admit(quota::LEASE_CHARGE_BYTES).await?;
+            node.admit(Charge::lease_grant()).await?;
             node.propose(Command::LeaseGrant { id, ttl }).await
         };
         let granted = call
