@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::deadlines::Deadlines;
 use crate::limits::TTL_MAX_S;
 use crate::{LeaseError, Record};
+use mainstay_planted::{Bug, has};
 
 /// A remaining time to be replicated, or that was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +181,9 @@ impl Lessor {
     /// This member leads and has applied everything of earlier terms: each lease has its recorded remaining time,
     /// or its full TTL, from now on. A second call starts anew.
     pub fn promote(&mut self, now_ms: u64) {
+        if has(Bug::LeaseDroppedOnLeaderChange) {
+            self.records.clear();
+        }
         let mut deadlines = Deadlines::default();
         for (&id, record) in &self.records {
             deadlines.start(id, record, now_ms);

@@ -11,6 +11,7 @@ use crate::view::{Span, View};
 use crate::{LeaseLookup, Mvcc, MvccError, keys, log};
 use bytes::Bytes;
 use mainstay_engine::{Batch, Cf, Direction, Engine, Read};
+use mainstay_planted::{Bug, has};
 use mainstay_proto::etcdserverpb::request_op::Request;
 use mainstay_proto::etcdserverpb::response_op::Response;
 use mainstay_proto::etcdserverpb::{
@@ -272,7 +273,7 @@ impl<'a, E: Engine> Apply<'a, E> {
             },
         };
         let prev_kv = old
-            .filter(|_| r.prev_kv)
+            .filter(|_| r.prev_kv && !has(Bug::MissedPrevKv))
             .map(|old| old.key_value(r.key.clone()));
         self.change(r.key.clone(), Some(record))?;
         Ok(PutResponse {
@@ -338,6 +339,9 @@ impl<'a, E: Engine> Apply<'a, E> {
             responses.push(ResponseOp {
                 response: self.execute_op(op, steps)?,
             });
+            if has(Bug::NonAtomicRevision) {
+                self.seal();
+            }
         }
         Ok(TxnResponse {
             header: Some(nested_header()),

@@ -6,6 +6,7 @@ use crate::limits::CountLimits;
 use crate::{Apply, MvccError, Reader, keys};
 use bytes::Bytes;
 use mainstay_engine::{Batch, Cf, Engine, EngineError, Read};
+use mainstay_planted::{Bug, has};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -152,7 +153,10 @@ impl<E: Engine> Mvcc<E> {
 
     /// [`Mvcc::open`] with other limits for counting.
     pub fn open_with(engine: Arc<E>, limits: CountLimits) -> Result<Self, MvccError> {
-        let position = Position::read(&*engine)?;
+        let mut position = Position::read(&*engine)?;
+        if has(Bug::RevisionReuse) && position.revision > 1 {
+            position.revision -= 1;
+        }
         let shared = Shared {
             engine,
             counts: Counts::new(position.revision, limits),

@@ -17,6 +17,7 @@ use crate::limits::PENDING_PROPOSALS_MAX;
 use crate::metrics::count;
 use crate::node::{Inner, Node};
 use crate::peer::{Call, CallError, Purpose};
+use mainstay_planted::{Bug, has};
 
 /// Pause before a round is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
@@ -84,6 +85,11 @@ impl<E: Env> Inner<E> {
                 // Whoever gave up does not listen.
                 let _ = reply.send(index.clone());
             }
+            if has(Bug::ReusedReadIndex) {
+                for reply in std::mem::take(&mut *self.reads.waiting.lock()) {
+                    let _ = reply.send(index.clone());
+                }
+            }
         }
     }
 
@@ -109,6 +115,9 @@ impl<E: Env> Inner<E> {
 
     /// Confirms leadership with a quorum. Never by lease: a paused process would serve stale reads.
     pub(crate) async fn index_as_leader(&self) -> Result<u64, Error> {
+        if has(Bug::StaleReadAfterPause) && self.leader.borrow().leader == Some(self.member_id()) {
+            return Ok(*self.shared.applied.borrow());
+        }
         match self.raft.get_read_log_id(ReadPolicy::ReadIndex).await {
             Ok((id, _)) => Ok(id.index()),
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => {

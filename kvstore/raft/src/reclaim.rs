@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mainstay_engine::{Engine, EngineError};
+use mainstay_planted::{Bug, has};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -49,6 +50,7 @@ impl<E: Env> Reclaimer<E> {
 
     /// History superseded at or before `revision` may go; only the newest request counts.
     pub(crate) fn request(&self, revision: i64) {
+        let revision = revision + i64::from(has(Bug::WrongCompactionEdge));
         self.wanted.send_if_modified(|wanted| {
             let newer = revision > *wanted;
             *wanted = revision.max(*wanted);

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use futures_util::{Stream, StreamExt};
-use mainstay_engine::Cf;
+use mainstay_engine::{Cf, Engine};
 use mainstay_lease::Lessor;
 use mainstay_mvcc::{Mvcc, MvccError, RevisionEvents, Sealed};
+use mainstay_planted::{Bug, has};
 use mainstay_watch::Hub;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder as _};
@@ -219,7 +220,9 @@ impl<E: Env> StateMachine<E> {
         }
         let mut out = BytesMut::with_capacity(24);
         put_log_id(&mut out, &last);
-        batch.apply.batch_mut().put(Cf::Meta, META_APPLIED, &out);
+        if !has(Bug::TornBatch) {
+            batch.apply.batch_mut().put(Cf::Meta, META_APPLIED, &out);
+        }
         let Batch {
             apply,
             members_changed,
@@ -238,7 +241,12 @@ impl<E: Env> StateMachine<E> {
             responders,
         };
         // Nobody sees the leases of a batch before its data, unless the batch has to wait.
-        let written = self.mvcc.write(&executed.sealed);
+        let mut written = self.mvcc.write(&executed.sealed);
+        if has(Bug::TornBatch) && written.is_ok() {
+            let mut apart = mainstay_engine::Batch::new();
+            apart.put(Cf::Meta, META_APPLIED, &out);
+            written = Engine::write(&**self.mvcc.engine(), &apart).map_err(MvccError::from);
+        }
         Ok(Some((executed, written)))
     }
 

@@ -16,6 +16,7 @@ use crate::ring::Ring;
 use crate::stream::Slot;
 use crate::sub::{Flags, Watcher};
 use crate::{History, HistoryError, Shard};
+use mainstay_planted::{Bug, has};
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,6 +261,11 @@ impl Shard {
         let mut sent = true;
         if let Some((_, watcher)) = self.watcher_mut(stream, id) {
             watcher.cursor = found.to + 1;
+            if has(Bug::DoubledWatchEvent)
+                && let [_, .., last] = &found.events[..]
+            {
+                watcher.cursor = last.revision;
+            }
             if !found.events.is_empty() {
                 watcher.flags.set(Flags::SENT, true);
                 let who = (id, watcher.flags);

@@ -13,6 +13,7 @@ use crate::ring::Position;
 use crate::stream::{Delivery, Slot, Work};
 use crate::sub::Flags;
 use crate::{History, HistoryError, Shard, StreamId};
+use mainstay_planted::{Bug, has};
 
 impl Shard {
     /// Takes new events and finds out whom they concern. To be called after every wake-up and tick. Bounded: returns
@@ -170,6 +171,9 @@ impl Shard {
 
     /// Finds the groups an event concerns.
     fn note_event(&mut self, event: &EncodedEvent, at: Position) {
+        if has(Bug::LostWatchEvent) && event.revision % 13 == 0 {
+            return;
+        }
         let mut matched = std::mem::take(&mut self.matched);
         self.matcher
             .matches(&self.groups, event, |group| matched.push(group));
