@@ -8,6 +8,8 @@
 
 #[path = "repair/kinds.rs"]
 mod kinds;
+#[path = "repair/replica.rs"]
+mod replica;
 #[path = "repair/trouble.rs"]
 mod trouble;
 

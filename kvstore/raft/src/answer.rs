@@ -102,6 +102,14 @@ impl<E: Env> Inner<E> {
                 .encode())
             }
             Call::Repair => self.repair(body).await,
+            Call::HashKv => {
+                let revision = Reader::new(body, "hash request").i64()?;
+                self.content_for_peer(revision).await
+            }
+            Call::HashVerdict => {
+                let revision = Reader::new(body, "hash verdict").i64()?;
+                self.check_myself(revision).await.map(|()| Bytes::new())
+            }
             Call::Append
             | Call::SnapshotBegin
             | Call::SnapshotFile

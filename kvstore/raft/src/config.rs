@@ -27,6 +27,8 @@ pub struct NodeConfig {
     pub max_learners: usize,
     /// One watch shard per serving thread.
     pub watch_shards: usize,
+    /// How often the leader compares all members' data; `None` for never.
+    pub compare_interval: Option<Duration>,
     /// How often everything on disk is read to find damage; `None` for never.
     pub scrub_interval: Option<Duration>,
     /// Never waits for the disk: loses acknowledged writes on power loss.

@@ -139,6 +139,15 @@ pub const REPAIR_ASK_TIMEOUT: Duration = Duration::from_secs(20);
 /// Changes one request for repair may need: note, out, back, and as much again where somebody else interfered.
 pub const REPAIR_STEPS_MAX: usize = 8;
 
+/// How long one member may take to hash its data for a comparison.
+pub const COMPARE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a member that is asked for a revision it has not applied yet waits for it.
+pub const COMPARE_CATCH_UP: Duration = Duration::from_secs(5);
+
+/// A comparison is followed by a rest of so many times its own length at least: hashing reads everything.
+pub const COMPARE_REST_FACTOR: u32 = 100;
+
 /// Bytes read per second while looking for damage.
 pub const SCRUB_BYTES_PER_SECOND: u64 = 64 << 20;
 

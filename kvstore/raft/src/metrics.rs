@@ -23,6 +23,8 @@ pub struct Metrics {
     pub leases_renewed: AtomicU64,
     /// `mainstay_snapshots_refused_total`: snapshots from peers that were damaged and not installed
     pub snapshots_refused: AtomicU64,
+    /// `mainstay_comparisons_total`: comparisons of all members' data made as leader
+    pub comparisons: AtomicU64,
     /// `mainstay_scrubs_total`: times everything on disk was read and found whole
     pub scrubs: AtomicU64,
     /// `mainstay_scrubbed_bytes_total`

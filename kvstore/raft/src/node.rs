@@ -95,6 +95,7 @@ pub(crate) struct Inner<E: Env> {
     pub(crate) lease_order: tokio::sync::Mutex<()>,
     /// Whether the cluster knows this member's name and client URLs.
     pub(crate) published: watch::Sender<bool>,
+    pub(crate) compare_interval: Option<Duration>,
     pub(crate) scrub_interval: Option<Duration>,
     /// A snapshot sent from here was damaged.
     pub(crate) suspect: Arc<Notify>,

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use crate::env::Env;
 use crate::full::{engine_error, is_full};
 use crate::records::read_meta;
+use crate::repair::{Damage, Kind};
 use crate::state_dir::{SnapshotDir, StateDir};
 use crate::types::{Snapshot, SnapshotMeta, TypeConfig};
 
@@ -27,6 +28,7 @@ pub(crate) struct SnapshotBuilder<E: Env> {
     pub(crate) dir: Arc<StateDir>,
     pub(crate) env: E,
     pub(crate) current: Current,
+    pub(crate) damage: Arc<Damage>,
 }
 
 impl<E: Env> Clone for SnapshotBuilder<E> {
@@ -36,6 +38,7 @@ impl<E: Env> Clone for SnapshotBuilder<E> {
             dir: Arc::clone(&self.dir),
             env: self.env.clone(),
             current: Arc::clone(&self.current),
+            damage: Arc::clone(&self.damage),
         }
     }
 }
@@ -82,7 +85,11 @@ impl<E: Env> RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder<E> {
             match self.env.blocking(move || this.build()).await? {
                 Ok(built) => break built,
                 Err(e) if is_full(&e) => tracing::warn!("no room for a snapshot: {e}"),
-                Err(e) => return Err(e),
+                Err(e) => {
+                    // Its tables are those of the database.
+                    self.damage.note(Kind::Engine, &e);
+                    return Err(e);
+                }
             }
             sleep(SNAPSHOT_RETRY_PAUSE).await;
         };

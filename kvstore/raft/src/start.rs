@@ -223,7 +223,10 @@ async fn start_inner<E: Env>(
     };
     let raft = Raft::<E>::new(identity.member_id, raft_config, network, log_store, machine)
         .await
-        .map_err(|e| StartError::Raft(e.to_string()))?;
+        .map_err(|e| match damage.is_reported() {
+            true => StartError::Damaged(e.to_string()),
+            false => StartError::Raft(e.to_string()),
+        })?;
     let inner = Arc::new(Inner {
         env,
         name: config.name.clone(),
@@ -245,6 +248,7 @@ async fn start_inner<E: Env>(
         changing_members: tokio::sync::Mutex::new(()),
         lease_order: tokio::sync::Mutex::new(()),
         published: watch::channel(false).0,
+        compare_interval: config.compare_interval,
         scrub_interval: config.scrub_interval,
         suspect,
         stop,
@@ -275,6 +279,7 @@ fn run<E: Env>(inner: &Arc<Inner<E>>, refused: mpsc::Receiver<Refusal>) -> Resul
     tokio::spawn(Arc::clone(inner).run_promotions());
     tokio::spawn(Arc::clone(inner).run_refusals(refused));
     tokio::spawn(Arc::clone(inner).run_scrubber());
+    tokio::spawn(Arc::clone(inner).run_comparisons());
     tokio::spawn(Arc::clone(inner).publish_attributes());
     Ok(())
 }

@@ -369,6 +369,7 @@ impl<E: Env> RaftStateMachine<TypeConfig> for StateMachine<E> {
             dir: Arc::clone(&self.dir),
             env: self.env.clone(),
             current: Arc::clone(&self.snapshot),
+            damage: Arc::clone(&self.shared.damage),
         }
     }
 

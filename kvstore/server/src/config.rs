@@ -11,6 +11,9 @@ use tracing::Level;
 
 /// Longest election timeout etcd accepts, in milliseconds.
 const ELECTION_MS_MAX: u64 = 50_000;
+/// How often members are compared unless the flag says otherwise: hashing reads all data.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(600);
+const COMPARE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// Shortest interval of progress notifications.
 const PROGRESS_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
@@ -73,6 +76,8 @@ pub struct Config {
     pub slow_request: Duration,
     /// Histograms per method.
     pub extensive_metrics: bool,
+    /// How often the leader compares all members' data; zero for never.
+    pub compare_interval: Duration,
     /// How often everything on disk is read; zero for never.
     pub scrub_interval: Duration,
     /// See the flag of the same name.
@@ -217,6 +222,7 @@ impl Builder<'_> {
             progress_interval: self.duration("watch-progress-notify-interval"),
             slow_request: self.duration("warning-unary-request-duration"),
             extensive_metrics: v.get("metrics") == "extensive",
+            compare_interval: self.compare_interval(),
             scrub_interval: self.duration("experimental-scrub-interval"),
             unsafe_no_fsync: v.flag("unsafe-no-fsync"),
             client_tls: self.tls(""),
@@ -250,6 +256,19 @@ impl Builder<'_> {
     fn duration(&mut self, flag: &str) -> Duration {
         // The text was checked when it was set.
         duration(self.values.get(flag)).unwrap_or_default()
+    }
+
+    /// etcd's default is never; here it is this server's own. Whoever switches etcd's cheaper check off means both.
+    fn compare_interval(&mut self) -> Duration {
+        let chosen = self.duration("corrupt-check-time");
+        let off = self.values.list("feature-gates");
+        if off.iter().any(|gate| gate == "CompactHashCheck=false") {
+            Duration::ZERO
+        } else if chosen.is_zero() {
+            COMPARE_INTERVAL
+        } else {
+            chosen.max(COMPARE_INTERVAL_MIN)
+        }
     }
 
     fn initial_cluster(

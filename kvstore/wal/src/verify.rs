@@ -6,6 +6,7 @@ use crate::error::WalError;
 use crate::limits::VERIFY_PIECE_BYTES;
 use crate::places::Span;
 use crate::record::{Parsed, RECORD_HEADER_BYTES, announced_bytes, parse};
+use crate::segments::Name;
 use crate::wal::Wal;
 use crate::witness::{Found, look};
 
@@ -30,6 +31,7 @@ impl Wal {
             let Some(span) = self.shared.view.read().places.whole(seq) else {
                 continue;
             };
+            self.verify_presence(seq)?;
             if self.verify_segment(&span, pace, &mut verified.bytes)? {
                 return Ok(verified);
             }
@@ -37,6 +39,25 @@ impl Wal {
         }
         self.verify_witness()?;
         Ok(verified)
+    }
+
+    /// An open file can be read although its name is gone; after the next start it could not.
+    fn verify_presence(&self, seq: u64) -> Result<(), WalError> {
+        let storage = &self.shared.storage;
+        let names = storage.disk.list(&storage.dir);
+        let names = names.map_err(|e| WalError::io("listing the log", &storage.dir, e))?;
+        let there = names
+            .iter()
+            .any(|name| Name::parse(name) == Name::Segment(seq));
+        // It may have been put away meanwhile.
+        if there || self.shared.view.read().places.whole(seq).is_none() {
+            return Ok(());
+        }
+        Err(WalError::Corrupt {
+            segment: seq,
+            offset: 0,
+            what: "the file is gone",
+        })
     }
 
     /// True if `pace` ended it.

@@ -68,6 +68,15 @@ fn rot_in_the_running_log_is_found_wherever_it_is() {
         }
     }
     assert!(found >= 115, "{found}");
+    disk.remove(&segment(2));
+    let error = run.wal.verify(&mut |_| std::ops::ControlFlow::Continue(()));
+    assert!(matches!(error, Err(WalError::Corrupt { segment: 2, .. })));
+}
+
+#[test]
+fn a_lost_witness_of_the_running_log_is_found() {
+    let disk = MemDisk::new(35);
+    let run = a_long_log(&disk);
     let witness = Path::new("/data/wal.durable");
     disk.damage(witness, |bytes| bytes.fill(7));
     let error = run.wal.verify(&mut |_| std::ops::ControlFlow::Continue(()));

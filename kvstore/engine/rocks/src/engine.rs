@@ -88,7 +88,14 @@ impl RocksEngine {
 
     /// What RocksDB reports, told to whoever must know if it is damage.
     pub(crate) fn failed(&self, e: Error) -> EngineError {
-        self.tell(failed(e))
+        let text = e.as_ref();
+        // A file of its own that the database counts on is not there.
+        let own = self.dir.to_str().is_some_and(|dir| text.contains(dir));
+        let missing = own && text.contains("No such file or directory");
+        match e.kind() {
+            ErrorKind::IOError if missing => self.tell(EngineError::Corrupt(e.into_string())),
+            _ => self.tell(failed(e)),
+        }
     }
 
     pub(crate) fn tell(&self, e: EngineError) -> EngineError {

@@ -106,7 +106,17 @@ impl RocksEngine {
         pace: &mut Pace<'_>,
     ) -> Result<(), EngineError> {
         let (name, path) = {
-            let text = std::fs::read_to_string(self.dir.join("CURRENT"))?;
+            let text = match std::fs::read_to_string(self.dir.join("CURRENT")) {
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::InvalidData
+                    ) =>
+                {
+                    return Err(self.tell(corrupt("CURRENT", &e.to_string())));
+                }
+                text => text?,
+            };
             let name = text.trim_end().to_owned();
             let path = self.dir.join(&name);
             (name, path)

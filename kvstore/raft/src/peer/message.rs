@@ -30,6 +30,10 @@ pub(crate) enum Call {
     SnapshotData = 13,
     SnapshotEnd = 14,
     Repair = 20,
+    /// The hash of all data at a revision.
+    HashKv = 21,
+    /// "A majority has other data than you at this revision."
+    HashVerdict = 22,
 }
 
 impl Call {
@@ -53,6 +57,8 @@ impl Call {
             13 => Self::SnapshotData,
             14 => Self::SnapshotEnd,
             20 => Self::Repair,
+            21 => Self::HashKv,
+            22 => Self::HashVerdict,
             _ => return None,
         })
     }

@@ -18,6 +18,7 @@
 
 mod ask;
 mod case;
+mod compare;
 mod damage;
 mod history;
 mod lead;

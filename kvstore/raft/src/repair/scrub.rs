@@ -25,6 +25,8 @@ impl<E: Env> Inner<E> {
         let mut tick = interval(SCRUB_NEW_INTERVAL.min(every));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last: Option<Instant> = None;
+        // Files whose content was noted and whose blocks were not checked: they may have been damaged before.
+        let mut unread = 0;
         loop {
             let suspected = tokio::select! {
                 _ = tick.tick() => false,
@@ -41,18 +43,20 @@ impl<E: Env> Inner<E> {
             }
             let due = last.is_none_or(|last| last.elapsed() >= every);
             let full = suspected || (due && self.scrub_interval.is_some());
-            let first = suspected || last.is_none();
+            let records = suspected || last.is_none() || unread > 0;
             let this = Arc::clone(&self);
             let scrubbing = self.env.blocking(move || match full {
-                true => this.scrub_everything(first),
+                true => this.scrub_everything(records),
                 false => this.scrub_new(),
             });
             match scrubbing.await.and_then(|result| result) {
-                Ok(()) if full => {
+                Ok(new) if full => {
                     last = Some(Instant::now());
+                    // What was new is read the next time.
+                    unread = new;
                     count(&self.shared.metrics.scrubs);
                 }
-                Ok(()) => {}
+                Ok(new) => unread += new,
                 // Damage has been reported where it was found; anything else is tried again.
                 Err(e) => tracing::warn!("looking for damage: {e}"),
             }
@@ -80,12 +84,13 @@ impl<E: Env> Inner<E> {
         }
     }
 
-    fn scrub_new(&self) -> io::Result<()> {
+    /// Number of files seen for the first time; so do the others.
+    fn scrub_new(&self) -> io::Result<u64> {
         let engine = self.shared.engine.load_full();
-        self.scrub_engine(&engine, Scrub::New).map(drop)
+        self.scrub_engine(&engine, Scrub::New)
     }
 
-    fn scrub_everything(&self, first: bool) -> io::Result<()> {
+    fn scrub_everything(&self, records: bool) -> io::Result<u64> {
         self.scrub_small_files()?;
         let verified = self.wal.verify(&mut self.pace());
         if let Err(e @ WalError::Corrupt { segment, .. }) = &verified {
@@ -100,10 +105,11 @@ impl<E: Env> Inner<E> {
         let engine = self.shared.engine.load_full();
         let new = self.scrub_engine(&engine, Scrub::Everything)?;
         // Of files seen for the first time it is not known what they held: their blocks tell.
-        if first && new > 0 {
+        if records {
             self.scrub_engine(&engine, Scrub::Records)?;
+            return Ok(0);
         }
-        Ok(())
+        Ok(new)
     }
 
     fn scrub_engine(&self, engine: &Arc<E::Engine>, what: Scrub) -> io::Result<u64> {

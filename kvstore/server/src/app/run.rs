@@ -443,6 +443,7 @@ fn node_config(config: &Config, founding: Founding, threads: usize) -> NodeConfi
         snapshot_count: config.snapshot_count,
         max_learners: config.max_learners,
         watch_shards: threads,
+        compare_interval: Some(config.compare_interval).filter(|every| !every.is_zero()),
         scrub_interval: Some(config.scrub_interval).filter(|every| !every.is_zero()),
         unsafe_no_fsync: config.unsafe_no_fsync,
     }

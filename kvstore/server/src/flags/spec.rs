@@ -196,7 +196,7 @@ pub(super) static FLAGS: &[Flag] = &[
     flag(Operations, "distributed-tracing-service-name", Text, "etcd", NoEffect, "Service name in traces."),
     flag(Operations, "distributed-tracing-instance-id", Text, "", NoEffect, "Instance id in traces."),
     flag(Operations, "distributed-tracing-sampling-rate", Signed, "0", NoEffect, "Traces per million."),
-    flag(Operations, "corrupt-check-time", Duration, "0s", Missing, "Time between checks of members against each other."),
+    flag(Operations, "corrupt-check-time", Duration, "0s", Full, "Time between checks of members against each other; 0 means 10 minutes, the feature gate CompactHashCheck=false never."),
     flag(Operations, "compact-hash-check-time", Duration, "1m", NoEffect, "Time between checks of compaction hashes."),
     flag(Operations, "experimental-scrub-interval", Duration, "12h", Full, "Time between readings of everything on disk to find damage (0 to disable); not in etcd."),
     flag(Operations, "compaction-batch-limit", Signed, "0", NoEffect, "Maximum revisions deleted in each compaction batch."),

@@ -97,6 +97,11 @@ pub(crate) fn repairs(history: &History, repairing: bool) -> String {
 fn scrubs(page: &mut Page, shared: &Shared) {
     let metrics = shared.node.metrics();
     page.counter(
+        "mainstay_comparisons_total",
+        "Comparisons of all members' data made as leader.",
+        metrics.comparisons.load(Relaxed),
+    );
+    page.counter(
         "mainstay_scrubs_total",
         "Times everything on disk was read and found whole.",
         metrics.scrubs.load(Relaxed),
