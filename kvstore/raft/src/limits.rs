@@ -37,6 +37,10 @@ pub const SNAPSHOT_FILES_MAX: usize = 100_000;
 /// A snapshot that makes no progress for this long is given up.
 pub const SNAPSHOT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A snapshot is given up so long after the peer's heartbeats needed a new connection: the peer was started
+/// anew and knows nothing of the transfer, whose connection may look alive for ever after a power loss.
+pub const SNAPSHOT_ORPHAN_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Whole time one snapshot may take, from the first byte to installed.
 pub const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 

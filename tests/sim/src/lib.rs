@@ -23,6 +23,7 @@
 pub mod campaign;
 mod host;
 mod limits;
+mod logging;
 mod machine;
 mod oracle;
 mod params;

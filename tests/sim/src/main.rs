@@ -51,12 +51,15 @@ enum What {
         /// Prints every event.
         #[arg(long)]
         trace: bool,
+        /// Prints what the members log as well.
+        #[arg(long)]
+        log: bool,
     },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
-        What::Replay { seed, trace } => Ok(replay(seed, trace)),
+        What::Replay { seed, trace, log } => Ok(replay(seed, trace, log)),
         What::Run {
             seeds,
             from,
@@ -78,10 +81,10 @@ fn main() -> anyhow::Result<ExitCode> {
     }
 }
 
-fn replay(seed: u64, trace: bool) -> ExitCode {
-    let outcome = run_seed(seed, trace);
+fn replay(seed: u64, trace: bool, log: bool) -> ExitCode {
+    let outcome = run_seed(seed, trace, log);
     let bad = outcome.harness.is_some() || outcome.violation.is_some();
-    if bad && !trace {
+    if bad && !trace && !log {
         for line in &outcome.last {
             println!("{line}");
         }

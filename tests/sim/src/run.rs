@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::logging::Lines;
 use crate::oracle::Violation;
 use crate::process;
 use crate::trace::Trace;
@@ -32,8 +33,17 @@ pub struct Outcome {
 }
 
 /// Runs a seed in this process, which can run no other: see `process`.
-pub fn run_seed(seed: u64, print: bool) -> Outcome {
-    let trace = Trace::new(print);
+///
+/// `print` shows every event, `log` what the members log, too.
+pub fn run_seed(seed: u64, print: bool, log: bool) -> Outcome {
+    let trace = Trace::new(print || log);
+    if log {
+        let lines = Lines {
+            trace: trace.clone(),
+        };
+        // Set once: this process runs one seed.
+        let _ = tracing::subscriber::set_global_default(lines);
+    }
     let mut outcome = Outcome {
         seed,
         events: 0,

@@ -32,6 +32,13 @@ impl Trace {
         self.0.lock().now_us = us;
     }
 
+    /// Shows a line that is no event.
+    #[expect(clippy::print_stdout, reason = "asked for by --log")]
+    pub(crate) fn show(&self, what: fmt::Arguments<'_>) {
+        let inner = self.0.lock();
+        println!("{:>10.3} ms  {what}", inner.now_us as f64 / 1000.0);
+    }
+
     /// An event worth reading.
     #[expect(clippy::print_stdout, reason = "asked for by --trace")]
     pub(crate) fn say(&self, what: fmt::Arguments<'_>) {

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 
 use crate::env::Env;
-use crate::limits::{PEER_HANDSHAKE_TIMEOUT, PEER_RECONNECT_PAUSE};
+use crate::limits::{PEER_HANDSHAKE_TIMEOUT, PEER_RECONNECT_PAUSE, SNAPSHOT_ORPHAN_TIMEOUT};
 use crate::peer::address::connect;
 use crate::peer::conn::Conn;
 use crate::peer::handshake::{Greeter, Refusal};
@@ -100,7 +100,7 @@ struct State {
 /// The way to one member for one purpose.
 #[derive(Debug)]
 pub(crate) struct Link<E: Env> {
-    links: std::sync::Weak<Links<E>>,
+    links: Weak<Links<E>>,
     pub(crate) target: u64,
     state: tokio::sync::Mutex<State>,
 }
@@ -124,6 +124,25 @@ impl<E: Env> Link<E> {
         let conn = links.connect(self.target).await?;
         state.conn = Some(Arc::clone(&conn));
         Ok(conn)
+    }
+
+    /// The connection in use, if there is one and nobody is about to replace it.
+    fn current(&self) -> Option<Weak<Conn>> {
+        let state = self.state.try_lock().ok()?;
+        let conn = state.conn.as_ref().filter(|conn| !conn.is_closed())?;
+        Some(Arc::downgrade(conn))
+    }
+
+    /// Returns some time after another connection than the present one, if any, is in use.
+    pub(crate) async fn replaced(&self) {
+        let first = self.current();
+        loop {
+            sleep(PEER_RECONNECT_PAUSE).await;
+            let Some(now) = self.current() else { continue };
+            if !first.as_ref().is_some_and(|first| first.ptr_eq(&now)) {
+                return sleep(SNAPSHOT_ORPHAN_TIMEOUT).await;
+            }
+        }
     }
 
     pub(crate) fn env(&self) -> io::Result<E> {

@@ -290,6 +290,11 @@ impl<E: Env> RaftNetworkV2<TypeConfig> for Client<E> {
                     Err(unreachable_stream(&e))
                 }
             },
+            () = self.control.replaced() => {
+                conn.close();
+                let text = "the peer was started anew while it received a snapshot";
+                Err(unreachable_stream(&io::Error::other(text)))
+            }
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Seen {
     next: u64,
     last: Option<LogId>,
     committed: u64,
+    /// Ids as last seen, for entries that are purged before they are known to be committed.
+    ids: BTreeMap<u64, LogId>,
     /// The highest vote that was durable, over all processes.
     vote: Ballot,
 }
@@ -150,6 +152,7 @@ impl LogOracle {
                 from = entry.id.index + 1;
                 let new = hash(entry.kind, &entry.payload);
                 let id = entry.id;
+                seen.ids.insert(id.index, id);
                 let (old, _) = self.entries.entry(id).or_insert((new, entry));
                 if *old != new {
                     violated!("entry {id:?} on m{host} is not what it is elsewhere");
@@ -176,6 +179,8 @@ impl LogOracle {
         }
         while index < known {
             let id = wal.log_id(index).ok().flatten();
+            let seen = &self.seen[host];
+            let id = id.or_else(|| seen.ids.get(&index).copied().filter(|_| index < first));
             // Otherwise it came as a snapshot.
             let Some((hash, entry)) = id.and_then(|id| self.entries.get(&id)) else {
                 break;
@@ -207,7 +212,9 @@ impl LogOracle {
             }
             index += 1;
         }
-        self.seen[host].committed = index;
+        let seen = &mut self.seen[host];
+        seen.committed = index;
+        seen.ids = seen.ids.split_off(&index);
         Ok(())
     }
 

@@ -271,9 +271,13 @@ impl Making {
             55..80 => Op::Range(self.range(rng)),
             80..83 => {
                 let newest = self.told.max(1) as u64;
+                let revision = match rng.one_in(3) {
+                    true => self.compacted.max(1),
+                    false => rng.range(newest.saturating_sub(20).max(1), newest) as i64,
+                };
                 Op::Compact {
-                    revision: rng.range(newest.saturating_sub(20).max(1), newest) as i64,
-                    physical: rng.one_in(4),
+                    revision,
+                    physical: rng.one_in(2),
                 }
             }
             83..87 => {
