@@ -137,7 +137,7 @@ async fn compact_now(raw: &Raw) {
     };
     match raw.compact(request).await {
         Ok(_) => {}
-        // Nothing was written since the last one.
+        // Nothing was written since the last one. (Code and text of a compacted revision.)
         Err(status) => assert_eq!(status.code(), Code::OutOfRange, "{status}"),
     }
 }

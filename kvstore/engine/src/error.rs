@@ -1,7 +1,7 @@
 //! What can go wrong in an engine.
 
-/// A failure of the engine. All but [`EngineError::Full`] are final: after a failed write or flush the state
-/// on disk is unknown and the process must stop.
+/// A failure of the engine. All but [`EngineError::Full`] and [`EngineError::Stalled`] are final: after a failed
+/// write or flush the state on disk is unknown and the process must stop.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// Stored bytes fail their checksum or cannot be what was written.
@@ -13,6 +13,10 @@ pub enum EngineError {
     /// The disk has no room. Nothing of the call happened; the same call may be made again later.
     #[error("no space left: {0}")]
     Full(String),
+    /// Flushing and merging are behind and must catch up first. Nothing of the call happened; the same call may
+    /// be made again soon.
+    #[error("writes are stalled: {0}")]
+    Stalled(String),
     /// The checkpoint directory is already there.
     #[error("directory {0} already exists")]
     Exists(String),

@@ -88,7 +88,8 @@ pub trait Engine: Read + Send + Sync + 'static {
     /// after reading whether the compacted revision has passed them.
     fn snapshot(&self) -> Self::Snapshot<'_>;
 
-    /// Applies the batch atomically over all column families. Not durable by itself. When the disk is full
+    /// Applies the batch atomically over all column families. Not durable by itself. Never waits for flushing
+    /// and merging: when they are behind ([`EngineError::Stalled`]) or the disk is full ([`EngineError::Full`])
     /// nothing of it is applied and it can be tried again.
     fn write(&self, batch: &Batch) -> Result<(), EngineError>;
 

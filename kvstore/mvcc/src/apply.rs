@@ -1,7 +1,7 @@
 //! The writing side: requests of one batch, in order, into one atomic engine batch.
 
 use crate::compare::{Path, Steps, branch};
-use crate::limits::LOG_INLINE_VALUE_BYTES_MAX;
+use crate::limits::{LOG_INLINE_VALUE_BYTES_MAX, STALL_PAUSE};
 use crate::overlay::{Overlay, Slot};
 use crate::range::{header, range};
 use crate::record::Record;
@@ -10,7 +10,7 @@ use crate::txn::{Checker, nested_header};
 use crate::view::{Span, View};
 use crate::{LeaseLookup, Mvcc, MvccError, keys, log};
 use bytes::Bytes;
-use mainstay_engine::{Batch, Cf, Direction, Engine, Read};
+use mainstay_engine::{Batch, Cf, Direction, Engine, EngineError, Read};
 use mainstay_planted::{Bug, has};
 use mainstay_proto::etcdserverpb::request_op::Request;
 use mainstay_proto::etcdserverpb::response_op::Response;
@@ -191,10 +191,16 @@ impl<'a, E: Engine> Apply<'a, E> {
     }
 
     /// Writes the batch: data, revision and the caller's records at once. Returns the events in
-    /// revision order.
+    /// revision order. Blocks while the engine has to catch up; who cannot afford that repeats
+    /// [`Mvcc::write`] with what [`Apply::finish`] returns.
     pub fn commit(self) -> Result<Vec<RevisionEvents>, MvccError> {
         let (mvcc, sealed) = self.seal_batch();
-        mvcc.write(&sealed)?;
+        while let Err(e) = mvcc.write(&sealed) {
+            match e {
+                MvccError::Engine(EngineError::Stalled(_)) => std::thread::sleep(STALL_PAUSE),
+                other => return Err(other),
+            }
+        }
         Ok(sealed.into_events())
     }
 

@@ -1,5 +1,7 @@
 //! Every limit of this crate.
 
+use std::time::Duration;
+
 /// Values up to this many bytes are stored in the event log itself, so that watch catch-up needs no
 /// second read; larger ones are looked up.
 pub const LOG_INLINE_VALUE_BYTES_MAX: usize = 1024;
@@ -59,3 +61,6 @@ impl Default for CountLimits {
 }
 
 const _: () = assert!(ARENA_CHUNK_BYTES_MIN <= ARENA_CHUNK_BYTES_MAX);
+
+/// Pause before a batch is given again to an engine that has to catch up.
+pub(crate) const STALL_PAUSE: Duration = Duration::from_millis(1);

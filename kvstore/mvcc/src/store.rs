@@ -182,7 +182,8 @@ impl<E: Engine> Mvcc<E> {
     }
 
     /// Writes a finished batch, once: data, revision and the caller's records together. After
-    /// [`EngineError::Full`](mainstay_engine::EngineError::Full) nothing has happened and the same batch may
+    /// [`EngineError::Full`](mainstay_engine::EngineError::Full) and
+    /// [`EngineError::Stalled`](mainstay_engine::EngineError::Stalled) nothing has happened and the same batch may
     /// be given again; no other batch may be begun before it is written.
     pub fn write(&mut self, sealed: &Sealed) -> Result<(), MvccError> {
         if sealed.batch.is_empty() {
@@ -192,7 +193,7 @@ impl<E: Engine> Mvcc<E> {
         shared.begin_write();
         match shared.engine.write(&sealed.batch) {
             Ok(()) => {}
-            Err(e @ EngineError::Full(_)) => {
+            Err(e @ (EngineError::Full(_) | EngineError::Stalled(_))) => {
                 shared.end_write();
                 return Err(e.into());
             }

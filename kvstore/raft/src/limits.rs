@@ -103,8 +103,10 @@ pub const ROOM_LOW_BYTES_MIN: u64 = 16 << 20;
 pub const ROOM_LOW_BYTES_MAX: u64 = 2 << 30;
 /// New data is taken again with half as much room more, in halves of the low mark.
 pub const ROOM_ENOUGH_FACTOR: u64 = 3;
-/// Deleting takes room, too, until history is compacted: at once at most this share of what is left above the
-/// critical mark …
+/// Deleting takes room, too, until history is compacted. It is refused when this many quarters of the low mark
+/// are left, which is what merging tables may take …
+pub const COMPACTING_QUARTERS: u64 = 3;
+/// … lets at most this share of what lies above that in at once …
 pub const SPARE_SHARE: u64 = 4;
 /// … and never more than this, which bounds what is read to find out.
 pub const SPARE_BYTES_MAX: u64 = 64 << 20;
@@ -116,6 +118,8 @@ pub const BALLAST_BYTES_MAX: u64 = 768 << 20;
 
 /// How often work that a full disk stopped is tried again.
 pub const FULL_RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// The same for work that flushing and merging must catch up with.
+pub const STALL_RETRY_PAUSE: Duration = Duration::from_millis(1);
 
 /// How often a member whose disk is nearly full tries to shrink its log and drop history.
 pub const SHRINK_INTERVAL: Duration = Duration::from_secs(2);

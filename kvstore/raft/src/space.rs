@@ -1,8 +1,8 @@
 //! Room on a disk: what is too little, and what to do about it.
 
 use crate::limits::{
-    BALLAST_BYTES_MAX, BALLAST_SHARE, CRITICAL_SHARE, ROOM_ENOUGH_FACTOR, ROOM_LOW_BYTES_MAX,
-    ROOM_LOW_BYTES_MIN, ROOM_LOW_SHARE, SPARE_BYTES_MAX, SPARE_SHARE,
+    BALLAST_BYTES_MAX, BALLAST_SHARE, COMPACTING_QUARTERS, CRITICAL_SHARE, ROOM_ENOUGH_FACTOR,
+    ROOM_LOW_BYTES_MAX, ROOM_LOW_BYTES_MIN, ROOM_LOW_SHARE, SPARE_BYTES_MAX, SPARE_SHARE,
 };
 
 /// A file system as it says of itself.
@@ -24,6 +24,8 @@ pub(crate) struct Thresholds {
     pub(crate) enough: u64,
     /// Below it the ballast is given up.
     pub(crate) critical: u64,
+    /// What is kept for merging tables.
+    pub(crate) compacting: u64,
     pub(crate) ballast: u64,
 }
 
@@ -34,6 +36,7 @@ impl Thresholds {
             low,
             enough: low / 2 * ROOM_ENOUGH_FACTOR,
             critical: low / CRITICAL_SHARE,
+            compacting: low / 4 * COMPACTING_QUARTERS,
             ballast: (low / BALLAST_SHARE).min(BALLAST_BYTES_MAX),
         }
     }
@@ -70,7 +73,7 @@ impl Gauge {
         } else if free >= at.enough {
             self.low = false;
         }
-        let above = room.free_bytes.saturating_sub(at.critical);
+        let above = room.free_bytes.saturating_sub(at.compacting);
         self.spare = (above / SPARE_SHARE).min(SPARE_BYTES_MAX);
         if self.ballast > 0 && (held_up || room.free_bytes < at.critical) {
             Step::Release
@@ -102,6 +105,7 @@ mod tests {
             let t = Thresholds::of(total);
             assert!(t.critical > 0, "{t:?}");
             assert!(t.critical < t.ballast && t.ballast < t.low && t.low < t.enough);
+            assert!(t.critical < t.compacting && t.compacting < t.low);
         }
         let small = Thresholds::of(64 * MIB);
         assert!(small.enough + small.ballast <= 32 * MIB, "{small:?}");
@@ -119,6 +123,7 @@ mod tests {
         assert!(!gauge.low);
         assert_eq!(gauge.read(&room(total, at.low - 1), false), Step::Nothing);
         assert!(gauge.low);
+        assert_eq!(gauge.spare, (at.low - 1 - at.compacting) / SPARE_SHARE);
         let step = gauge.read(&room(total, at.critical - 1), false);
         assert_eq!(step, Step::Release);
         gauge.ballast = 0;
@@ -126,7 +131,7 @@ mod tests {
         let given = room(total, at.critical + at.ballast);
         assert_eq!(gauge.read(&given, false), Step::Nothing);
         assert!(gauge.low);
-        assert_eq!(gauge.spare, at.ballast / SPARE_SHARE);
+        assert_eq!(gauge.spare, 0);
         let step = gauge.read(&room(total, at.low + at.ballast), false);
         assert_eq!(step, Step::Build);
         assert!(gauge.low);

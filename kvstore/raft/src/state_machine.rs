@@ -27,7 +27,7 @@ use crate::batch::Batch;
 use crate::codec::put_log_id;
 use crate::command::decode;
 use crate::env::Env;
-use crate::full::{Patience, engine_error, store_error, with_patience};
+use crate::full::{Patience, engine_error, is_full, store_error, with_patience};
 use crate::limits::{APPLY_BATCH_BYTES_MAX, APPLY_BATCH_ENTRIES_MAX};
 use crate::members::Members;
 use crate::metrics::Metrics;
@@ -170,10 +170,13 @@ impl<E: Env> StateMachine<E> {
     /// Writes a batch that was refused with `refused`.
     async fn write_later(&mut self, sealed: &Sealed, refused: io::Error) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        let _held_up = shared.space.hold_up();
+        let mut held_up = None;
         let mut patience = Patience::new("applying");
         let mut refused = Some(refused);
         while let Some(e) = refused.take() {
+            if is_full(&e) && held_up.is_none() {
+                held_up = Some(shared.space.hold_up());
+            }
             patience.after(e).await?;
             refused = self.mvcc.write(sealed).map_err(store_error).err();
         }

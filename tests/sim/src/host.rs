@@ -150,6 +150,7 @@ impl Host {
             max_learners: 1,
             watch_shards: 1,
             scrub_interval: params.scrub_ms.map(Duration::from_millis),
+            compare_interval: params.compare_ms.map(Duration::from_millis),
             unsafe_no_fsync: false,
         }
     }

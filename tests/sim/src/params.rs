@@ -31,6 +31,8 @@ pub(crate) struct Params {
     pub(crate) disk_faults: bool,
     /// How often a member reads all it has on disk.
     pub(crate) scrub_ms: Option<u64>,
+    /// How often the leader compares the data of all members.
+    pub(crate) compare_ms: Option<u64>,
 }
 
 impl Params {
@@ -56,6 +58,7 @@ impl Params {
             membership: rng.one_in(3),
             disk_faults: rng.one_in(2),
             scrub_ms: rng.pick(&[None, Some(3_000)]),
+            compare_ms: rng.pick(&[None, Some(2_000)]),
         }
     }
 }

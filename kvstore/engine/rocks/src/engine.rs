@@ -1,7 +1,7 @@
 //! The engine itself.
 
 use crate::cursor::{RocksCursor, bounded};
-use crate::limits::GARBAGE_FACTOR;
+use crate::limits::{GARBAGE_FACTOR, STALL_PATIENCE};
 use crate::sums::Sums;
 use crate::{RocksOptions, tuning};
 use bytes::Bytes;
@@ -19,13 +19,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 /// An engine on a RocksDB database.
 pub struct RocksEngine {
     pub(crate) db: DB,
     pub(crate) dir: PathBuf,
     read: ReadOptions,
+    /// Waits when flushing and merging are behind.
     write: WriteOptions,
+    /// Does not.
+    write_now: WriteOptions,
+    /// Since when no write was possible.
+    stalled: Mutex<Option<Instant>>,
     /// The compacted revision as announced; becomes `droppable` once it is durable.
     compacted: AtomicI64,
     /// What the compaction filter may drop up to.
@@ -55,13 +61,17 @@ impl RocksEngine {
         }
         let db = DB::open_cf_descriptors(&tuning::database(opts), dir, families)
             .map_err(|e| not_opened(e, opts.must_exist))?;
-        let mut write = WriteOptions::default();
+        let (mut write, mut write_now) = (WriteOptions::default(), WriteOptions::default());
         write.disable_wal(true);
+        write_now.disable_wal(true);
+        write_now.set_no_slowdown(true);
         Ok(Self {
             db,
             dir: dir.to_path_buf(),
             read: verifying(),
             write,
+            write_now,
+            stalled: Mutex::new(None),
             compacted: AtomicI64::new(-1),
             droppable,
             reclaimed: Mutex::new(0),
@@ -167,6 +177,18 @@ impl RocksEngine {
         count.ok().flatten().unwrap_or(0)
     }
 
+    /// A write that was not done because flushing and merging are behind. When they failed before and are not
+    /// getting on, there is no room: RocksDB looks for some every few seconds, and says nothing meanwhile.
+    fn stalled(&self, e: &Error) -> EngineError {
+        let text = e.as_ref().to_owned();
+        let since = *self.stalled.lock().get_or_insert_with(Instant::now);
+        let stuck = since.elapsed() >= STALL_PATIENCE && self.background_failures() > 0;
+        match stuck || is_full(e) {
+            true => EngineError::Full(text),
+            false => EngineError::Stalled(text),
+        }
+    }
+
     fn property(&self, cf: Cf, name: &rocksdb::properties::PropName) -> u64 {
         let value = self.db.property_int_value_cf(self.cf(cf), name);
         value.ok().flatten().unwrap_or(0)
@@ -226,9 +248,29 @@ impl Engine for RocksEngine {
     }
 
     fn write(&self, batch: &Batch) -> Result<(), EngineError> {
+        let refused = match self.db.write_opt(self.native(batch), &self.write_now) {
+            Ok(()) => {
+                *self.stalled.lock() = None;
+                return Ok(());
+            }
+            Err(e) if e.kind() == ErrorKind::Incomplete => e,
+            Err(e) => return Err(self.failed(e)),
+        };
+        // RocksDB would wait without end if the room for flushing is gone: it goes on waiting while it looks
+        // for room. The caller has other things to do, too.
+        let stopped = self.db.property_int_value(properties::IS_WRITE_STOPPED);
+        if stopped.is_ok_and(|stopped| stopped == Some(1)) {
+            return Err(self.stalled(&refused));
+        }
+        // Slowed down, which takes milliseconds.
         self.db
             .write_opt(self.native(batch), &self.write)
-            .map_err(|e| self.failed(e))
+            .map_err(|e| match e.kind() {
+                ErrorKind::Incomplete => self.stalled(&e),
+                _ => self.failed(e),
+            })?;
+        *self.stalled.lock() = None;
+        Ok(())
     }
 
     fn flush(&self) -> Result<(), EngineError> {
@@ -352,13 +394,15 @@ fn not_opened(e: Error, existed: bool) -> EngineError {
 }
 
 fn failed(e: Error) -> EngineError {
-    let full = ["No space left on device", "Disk quota exceeded"];
     match e.kind() {
-        ErrorKind::IOError if full.iter().any(|text| e.as_ref().contains(text)) => {
-            EngineError::Full(e.into_string())
-        }
+        ErrorKind::IOError if is_full(&e) => EngineError::Full(e.into_string()),
         ErrorKind::Corruption => EngineError::Corrupt(e.into_string()),
         ErrorKind::IOError => EngineError::Io(e.into_string()),
         _ => EngineError::Other(e.into_string()),
     }
+}
+
+fn is_full(e: &Error) -> bool {
+    let full = ["No space left on device", "Disk quota exceeded"];
+    full.iter().any(|text| e.as_ref().contains(text))
 }

@@ -1,7 +1,12 @@
 //! Every limit of this crate.
 
+use std::time::Duration;
+
 /// Threads for flushes and compactions, shared by all engines of the process.
 pub(crate) const BACKGROUND_JOBS_MAX: i32 = 2;
+
+/// How long flushing and merging may hold up writes after a failure before the disk counts as full.
+pub(crate) const STALL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Table files held open. Beyond it the least recently used are closed.
 pub(crate) const OPEN_FILES_MAX: i32 = 2048;

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use mainstay_engine::{Engine, EngineError, Read};
 use mainstay_engine_rocks::{RocksEngine, RocksOptions};
-use mainstay_mvcc::{LeaseLookup, Mvcc, MvccError};
+use mainstay_mvcc::{LeaseLookup, Mvcc, MvccError, Sealed};
 use mainstay_proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -106,7 +106,7 @@ impl Mount {
     const PREFIX: &str = "mainstay-engine-full-";
 
     /// `None`, said aloud, where mounting is not permitted.
-    fn new(bytes: u64) -> Option<Self> {
+    fn new(name: &str, bytes: u64) -> Option<Self> {
         let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
         // What a killed run left behind.
         for line in mounts.lines().filter(|line| line.contains(Self::PREFIX)) {
@@ -116,7 +116,7 @@ impl Mount {
                 drop(Self(path.into()));
             }
         }
-        let name = format!("{}{}", Self::PREFIX, std::process::id());
+        let name = format!("{}{name}-{}", Self::PREFIX, std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         let status = Command::new("mount")
@@ -139,29 +139,68 @@ impl Drop for Mount {
     }
 }
 
+/// Puts until the disk is full: how many were taken, and the batch that was not.
+fn fill(mvcc: &mut Mvcc<RocksEngine>) -> (u64, Sealed) {
+    for accepted in 0..2_000 {
+        let mut apply = mvcc.begin();
+        apply.put(&put(accepted, 64 << 10), &NoLeases).unwrap();
+        let sealed = apply.finish();
+        let begun = Instant::now();
+        loop {
+            match mvcc.write(&sealed) {
+                Ok(()) => break,
+                Err(MvccError::Engine(EngineError::Stalled(_))) => {
+                    assert!(begun.elapsed() < RECOVERY_LIMIT, "stalled for ever");
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(MvccError::Engine(EngineError::Full(why))) => {
+                    eprintln!("after {accepted} puts: {why}");
+                    return (accepted, sealed);
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    panic!("the disk never filled up");
+}
+
+/// Where the disk became full while writes waited for a flush, the write waited for as long as it was full,
+/// and with it the thread that also sends heartbeats: RocksDB looks for room itself, and does not say so.
+#[test]
+fn a_write_on_a_full_disk_returns_while_rocksdb_waits_for_room() {
+    let Some(mount) = Mount::new("waits", 16 * MIB) else {
+        return;
+    };
+    for round in 0..8 {
+        let dir = mount.0.join(format!("db{round}"));
+        let mut mvcc = open(&dir, 4 << 20);
+        let (done, returned) = std::sync::mpsc::channel();
+        let writer = std::thread::spawn(move || {
+            let (accepted, held) = fill(&mut mvcc);
+            // Again and again: it says so each time.
+            for _ in 0..100 {
+                let again = mvcc.write(&held);
+                assert!(again.is_err(), "{accepted}");
+            }
+            done.send(()).unwrap();
+        });
+        returned
+            .recv_timeout(RECOVERY_LIMIT)
+            .expect("the write returns");
+        writer.join().unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
+
 #[test]
 fn a_full_disk_refuses_whole_batches_and_recovers() {
-    let Some(mount) = Mount::new(48 * MIB) else {
+    let Some(mount) = Mount::new("refuses", 48 * MIB) else {
         return;
     };
     let dir = mount.0.join("db");
     let mut mvcc = open(&dir, 4 << 20);
     std::fs::write(mount.0.join("filler"), vec![1; 16 << 20]).unwrap();
-    let mut accepted = 0;
-    let held = loop {
-        let mut apply = mvcc.begin();
-        apply.put(&put(accepted, 64 << 10), &NoLeases).unwrap();
-        let sealed = apply.finish();
-        match mvcc.write(&sealed) {
-            Ok(()) => accepted += 1,
-            Err(MvccError::Engine(EngineError::Full(why))) => {
-                eprintln!("after {accepted} puts: {why}");
-                break sealed;
-            }
-            Err(other) => panic!("{other}"),
-        }
-        assert!(accepted < 2_000, "the disk never filled up");
-    };
+    let (accepted, held) = fill(&mut mvcc);
     let count = |mvcc: &Mvcc<RocksEngine>| {
         let request = RangeRequest {
             key: "key".into(),
@@ -176,7 +215,9 @@ fn a_full_disk_refuses_whole_batches_and_recovers() {
     assert!(mvcc.engine().checkpoint(&mount.0.join("copy")).is_err());
     assert!(matches!(
         mvcc.write(&held),
-        Err(MvccError::Engine(EngineError::Full(_)))
+        Err(MvccError::Engine(
+            EngineError::Full(_) | EngineError::Stalled(_)
+        ))
     ));
     std::fs::remove_file(mount.0.join("filler")).unwrap();
     let begun = Instant::now();
