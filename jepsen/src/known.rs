@@ -6,12 +6,18 @@
 use crate::nemesis::Nemesis;
 use crate::plan::Plan;
 use crate::subject::Kind;
-use mainstay_check::history::WatchNews;
+use mainstay_check::history::{Fault, WatchNews};
 use mainstay_check::{Anomaly, AnomalyKind, History, Judgement, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// How long before the answer to a cancellation its effect may show, nanoseconds.
 const CANCEL_NS_MAX: u64 = 1_000_000_000;
+/// How long after a fault its effect may show, nanoseconds: longer than any lease of the workloads.
+const AFTERMATH_NS: u64 = 10_000_000_000;
+/// Names of the nemeses that hold up a process …
+const PAUSES: &[&str] = &["pause-leader", "pause-minority"];
+/// … and its disk.
+const STALLS: &[&str] = &["slow-disk", "slow-disk-leader", "stall-disk-leader"];
 
 /// Takes what is known out of a judgement, and returns it in words. If nothing else was found, the verdict is what it would
 /// be without.
@@ -67,7 +73,11 @@ fn known(plan: &Subjected, anomaly: &Anomaly, history: &History) -> Option<&'sta
             "etcd forgets that a watch wants previous pairs when its client cancels it, before the last events are sent",
         );
     }
-    if plan.before(3, 6) && anomaly.kind == AnomalyKind::LeaseEarly && plan.stalls {
+    if plan.before(3, 6)
+        && anomaly.kind == AnomalyKind::LeaseEarly
+        && plan.stalls
+        && is_in_the_wake_of(STALLS, anomaly, history)
+    {
         return Some(
             "etcd #15247: a leader that was held up by its disk ends leases that were kept alive elsewhere",
         );
@@ -79,7 +89,7 @@ fn known(plan: &Subjected, anomaly: &Anomaly, history: &History) -> Option<&'sta
             | AnomalyKind::SetStale
             | AnomalyKind::Cycle
     );
-    if plan.before(3, 6) && stale && plan.pauses {
+    if plan.before(3, 6) && stale && plan.pauses && is_in_the_wake_of(PAUSES, anomaly, history) {
         return Some("etcd #20418: a linearizable read may be stale after a pause");
     }
     None
@@ -134,6 +144,24 @@ fn starts_there(anomaly: &Anomaly, history: &History) -> bool {
             let request = requests.find_map(|record| record.request.as_ref());
             request.is_some_and(|request| Some(request.start_revision) == anomaly.revision)
         })
+}
+
+/// Whether an operation that proves the anomaly ran while one of these faults was at work, or shortly after.
+fn is_in_the_wake_of(names: &[&str], anomaly: &Anomaly, history: &History) -> bool {
+    let faults: Vec<_> = history
+        .faults
+        .iter()
+        .filter(|fault| names.contains(&fault.name.as_str()))
+        .collect();
+    let operations = history.operations.iter();
+    let mut proofs = operations.filter(|operation| anomaly.operations.contains(&operation.id));
+    proofs.any(|proof| {
+        let returned = proof.returned.unwrap_or(u64::MAX);
+        let over = |fault: &Fault| fault.end.unwrap_or(u64::MAX).saturating_add(AFTERMATH_NS);
+        faults.iter().any(|fault| {
+            fault.start <= returned.saturating_add(AFTERMATH_NS) && proof.call <= over(fault)
+        })
+    })
 }
 
 /// Whether the client canceled the watch at about the time of the event.

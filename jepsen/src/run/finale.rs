@@ -27,6 +27,9 @@ const AT_EXIT: &[&str] = &[
     "failed to receive from RaftCore",
     "error: raft stopped",
 ];
+/// What a member says when it begins to end so, and what its next process says first.
+const ENDING: &str = "received signal; shutting down";
+const BEGINNING: &str = "starting a member";
 /// The last key that is written; its revision is where everybody has to arrive.
 const LAST_KEY: &str = "last";
 
@@ -196,7 +199,8 @@ pub(super) async fn scan_logs(harness: &Harness, plan: &Plan, dir: &Path) -> Res
         plan.subject.kind == Kind::Etcd || plan.nemeses.iter().any(|n| n.may_end_processes());
     for member in 0..plan.members {
         let path = log_path(dir, member);
-        let findings = tokio::task::spawn_blocking(move || LogRules::default().scan(&path, 0))
+        let rules = LogRules::default().allow_between(ENDING, BEGINNING, AT_EXIT.iter().copied());
+        let findings = tokio::task::spawn_blocking(move || rules.scan(&path, 0))
             .await
             .context("a thread of the harness panicked")??;
         for finding in findings.list {
@@ -220,9 +224,7 @@ fn as_record(member: usize, finding: Finding, plan: &Plan, errors_expected: bool
     let expected = match level {
         LogLevel::Panic => false,
         LogLevel::Fatal => may_end,
-        LogLevel::Error | LogLevel::Warning => {
-            errors_expected || AT_EXIT.iter().any(|text| finding.line.contains(text))
-        }
+        LogLevel::Error | LogLevel::Warning => errors_expected,
     };
     LogFinding {
         member: u32::try_from(member).expect("there are few members"),

@@ -6,7 +6,6 @@ use crate::view::Span;
 use crate::{MvccError, Reader};
 use bytes::{BufMut, Bytes, BytesMut};
 use mainstay_engine::Engine;
-use mainstay_proto::etcdserverpb::range_request::SortTarget;
 use mainstay_proto::etcdserverpb::{RangeRequest, RangeResponse};
 use std::ops::ControlFlow;
 
@@ -115,10 +114,7 @@ impl<E: Engine> RangeChunks<E> {
             let mut only_counted = Rest::new(view);
             view.visit(span, revision, &mut |key, record| {
                 if kvs.len() < max_keys && bytes < max_bytes.max(1) {
-                    let mut kv = copied(&mut arena, key, &record, !r.keys_only);
-                    if r.keys_only && r.sort_target != SortTarget::Value as i32 {
-                        kv.lease = 0;
-                    }
+                    let kv = copied(&mut arena, key, &record, !r.keys_only);
                     bytes += kv.key.len() + kv.value.len();
                     kvs.push(kv);
                     return ControlFlow::Continue(());

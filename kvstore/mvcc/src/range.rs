@@ -192,17 +192,12 @@ fn keeps_values(r: &RangeRequest) -> bool {
     !r.keys_only || r.sort_target == SortTarget::Value as i32
 }
 
-/// `keys_only` answers carry no lease either, except when sorted by value (as in etcd 3.7, which answers
-/// them from its key index).
+/// `keys_only` answers carry everything but values. (etcd 3.7 leaves leases out, too, which its users reported
+/// as a fault: etcd-io/etcd#22209.)
 fn strip(r: &RangeRequest, kvs: &mut [KeyValue]) {
-    if !r.keys_only {
-        return;
-    }
-    let keeps_lease = r.sort_target == SortTarget::Value as i32;
-    for kv in kvs {
-        kv.value = Bytes::new();
-        if !keeps_lease {
-            kv.lease = 0;
+    if r.keys_only {
+        for kv in kvs {
+            kv.value = Bytes::new();
         }
     }
 }

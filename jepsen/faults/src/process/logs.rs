@@ -40,6 +40,15 @@ pub struct Findings {
 #[derive(Clone, Debug, Default)]
 pub struct LogRules {
     allowed: Vec<String>,
+    at_exit: Option<AtExit>,
+}
+
+/// What is allowed only while a process ends in an orderly way.
+#[derive(Clone, Debug)]
+struct AtExit {
+    begins: String,
+    ends: String,
+    allowed: Vec<String>,
 }
 
 impl LogRules {
@@ -47,7 +56,25 @@ impl LogRules {
     pub fn allow<S: Into<String>>(texts: impl IntoIterator<Item = S>) -> Self {
         Self {
             allowed: texts.into_iter().map(Into::into).collect(),
+            at_exit: None,
         }
+    }
+
+    /// Errors that contain one of `texts` are expected, too, after a line that contains `begins` until one that contains
+    /// `ends`: what a process says when it begins to end, and what the next one says first.
+    #[must_use]
+    pub fn allow_between<S: Into<String>>(
+        mut self,
+        begins: &str,
+        ends: &str,
+        texts: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.at_exit = Some(AtExit {
+            begins: begins.to_owned(),
+            ends: ends.to_owned(),
+            allowed: texts.into_iter().map(Into::into).collect(),
+        });
+        self
     }
 
     /// Looks through whole lines of `path` from `offset` on.
@@ -62,23 +89,34 @@ impl LogRules {
             ..Findings::default()
         };
         let mut line = Vec::new();
+        let mut ending = false;
         loop {
             line.clear();
             let (taken, whole) = read_line(&mut reader, &mut line).map_err(Error::io(doing()))?;
             if !whole {
                 return Ok(findings);
             }
-            self.judge(&String::from_utf8_lossy(&line), &mut findings);
+            let text = String::from_utf8_lossy(&line);
+            if let Some(at_exit) = &self.at_exit {
+                ending =
+                    (ending || text.contains(&at_exit.begins)) && !text.contains(&at_exit.ends);
+            }
+            self.judge(&text, ending, &mut findings);
             findings.lines += 1;
             findings.end += taken;
         }
     }
 
-    fn judge(&self, line: &str, findings: &mut Findings) {
+    fn judge(&self, line: &str, ending: bool, findings: &mut Findings) {
         let Some(severity) = severity(line) else {
             return;
         };
-        if severity != "panic" && self.allowed.iter().any(|text| line.contains(text)) {
+        let at_exit = self.at_exit.iter().filter(|_| ending);
+        let mut allowed = self
+            .allowed
+            .iter()
+            .chain(at_exit.flat_map(|at| &at.allowed));
+        if severity != "panic" && allowed.any(|text| line.contains(text)) {
             findings.allowed += 1;
         } else if findings.list.len() < LOG_FINDINGS_MAX {
             let line = line.chars().take(FINDING_CHARS_MAX).collect();
@@ -182,6 +220,16 @@ mod tests {
         let findings = scan(text, &LogRules::allow(["no space left"]));
         assert_eq!((findings.allowed, findings.list.len()), (1, 1));
         assert_eq!(findings.list[0].severity, "panic");
+    }
+
+    #[test]
+    fn what_is_allowed_at_an_exit_is_an_error_at_any_other_time() {
+        let error = "{\"level\":\"error\",\"msg\":\"core is gone\"}\n";
+        let (ending, starting) = ("{\"msg\":\"ending\"}\n", "{\"msg\":\"starting\"}\n");
+        let text = [error, ending, error, error, starting, error].concat();
+        let rules = LogRules::default().allow_between("ending", "starting", ["core is gone"]);
+        let findings = scan(&text, &rules);
+        assert_eq!((findings.allowed, findings.list.len()), (2, 2));
     }
 
     #[test]

@@ -104,7 +104,6 @@ impl Reference {
         let by_value = target == SortTarget::Value;
         if r.keys_only && !by_value {
             kvs.iter_mut().for_each(|kv| {
-                kv.lease = 0;
                 kv.value.clear();
             });
         }

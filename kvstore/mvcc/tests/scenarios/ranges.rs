@@ -143,7 +143,7 @@ fn a_sorted_limit_over_many_keys_keeps_the_right_ones() {
 }
 
 #[test]
-fn keys_only_has_no_lease_unless_sorted_by_value() {
+fn keys_only_tells_the_lease() {
     let mut store = store();
     let r = PutRequest {
         lease: 7,
@@ -155,7 +155,7 @@ fn keys_only_has_no_lease_unless_sorted_by_value() {
         ..range_of("a", "b")
     };
     let kv = range(&store, &keys_only).unwrap().kvs.remove(0);
-    assert_eq!((kv.lease, kv.value.len(), kv.version), (0, 0, 1));
+    assert_eq!((kv.lease, kv.value.len(), kv.version), (7, 0, 1));
     let by_value = RangeRequest {
         sort_target: SortTarget::Value as i32,
         ..keys_only
