@@ -1,13 +1,22 @@
 //! What the Kubernetes API consists of: types, resources, and the documents that describe them.
 //!
-//! [`schema`] has every type with its fields, read once from the text tables under `tables/`. Everything
-//! here is pure and the same for all requests.
+//! [`schema`] has every type with its fields and [`resources`] everything that is served; both are read once
+//! from the text tables under `tables/`. [`discovery`] makes documents of them. Everything here is pure and
+//! the same for all requests.
 #![forbid(unsafe_code)]
 
+pub mod discovery;
+mod document;
 mod parse;
+mod resource_table;
+mod resources;
 mod schema;
 mod tables;
 mod types;
 
+pub use self::document::Document;
+pub use self::resources::{
+    Creatable, Resource, Subresource, Verb, Verbs, groups, resource, resource_of_kind, resources,
+};
 pub use self::schema::{Schema, schema};
 pub use self::types::{Field, Gvk, ListKind, Patch, Scalar, Shape, Type, TypeDef, TypeId, Union};
