@@ -1,2 +1,23 @@
 //! Who is asking, and what they may do.
+//!
+//! Pure: no clock, no I/O, no runtime. Time is passed in, objects come in as events or through look-ups the
+//! server answers from its watch caches.
 #![forbid(unsafe_code)]
+
+mod attributes;
+mod authorizer;
+pub mod limits;
+pub mod rbac;
+mod text;
+mod user;
+
+pub use attributes::{
+    Attributes, Decision, FieldRequirement, Verdict, forbidden_message, forbidden_object,
+};
+pub use authorizer::{Authorizer, Masters, OpenPaths, RuleList, Union};
+pub use user::{
+    ANONYMOUS_USER, APISERVER_USER, AUTHENTICATED_GROUP, CREDENTIAL_ID_KEY, MASTERS_GROUP,
+    NODE_USER_PREFIX, NODES_GROUP, SERVICE_ACCOUNT_USER_PREFIX, SERVICE_ACCOUNTS_GROUP,
+    UNAUTHENTICATED_GROUP, UserInfo, service_account_groups, service_account_username,
+    split_service_account,
+};
