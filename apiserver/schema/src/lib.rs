@@ -7,12 +7,14 @@
 
 pub mod discovery;
 mod document;
+pub mod openapi;
 mod parse;
 mod resource_table;
 mod resources;
 mod schema;
 mod tables;
 mod types;
+mod wire;
 
 pub use self::document::Document;
 pub use self::resources::{

@@ -9,6 +9,7 @@
 //!          | "store=" PATH                          below /registry/; PLURAL when not given, "-" for none
 //!          | "storage=" GROUP/VERSION/KIND          what is stored; the own kind when not given
 //!          | "hashed=" GROUP/VERSION/KIND           what storageVersionHash is taken of; the stored kind
+//!          | "deleted=object"                        deleting answers with the object, not with a Status
 //!          | "later=" REASON ;                      cannot be created, see `later`
 //! sub      = NAME ( KIND | GROUP/VERSION/KIND ) VERB { "," VERB } ;
 //! ```
@@ -80,6 +81,7 @@ fn resource(
         store_prefix: format!("/registry/{plural}/"),
         storage_gvk: gvk,
         hashed_gvk: gvk,
+        returns_deleted: false,
         creatable: Creatable::Yes,
     };
     for word in words {
@@ -103,6 +105,7 @@ fn attribute(resource: &mut Resource, word: &'static str) -> Result<(), String> 
             resource.hashed_gvk = resource.storage_gvk;
         }
         "hashed" => resource.hashed_gvk = gvk(value)?,
+        "deleted" if value == "object" => resource.returns_deleted = true,
         "later" => resource.creatable = Creatable::Later(later(value)?),
         _ => return Err(format!("unknown attribute {word}")),
     }

@@ -33,6 +33,8 @@ pub struct Resource {
     pub storage_gvk: Gvk,
     /// What upstream hashes for `storageVersionHash`; nearly always the storage kind.
     pub(crate) hashed_gvk: Gvk,
+    /// A successful delete answers with the last state of the object; otherwise with a `Status`.
+    pub returns_deleted: bool,
     pub creatable: Creatable,
 }
 
