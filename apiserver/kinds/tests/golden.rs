@@ -1,4 +1,9 @@
 //! Every served kind, with the object of the golden files that sets every field it has.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on should panic, and one that is skipped should say so"
+)]
 
 use mainstay_kinds::{
     Context, KindRef, Part, User, default_object, prepare_for_create, prepare_for_update,
