@@ -1,14 +1,16 @@
 //! What the Kubernetes API consists of: types, resources, and the documents that describe them.
 //!
 //! [`schema`] has every type with its fields and [`resources`] everything that is served; both are read once
-//! from the text tables under `tables/`. [`discovery`] makes documents of them. Everything here is pure and
-//! the same for all requests.
+//! from the text tables under `tables/`. [`discovery`] and [`openapi`] make documents of them, [`protobuf`]
+//! reads and writes objects by them. Everything here is pure and the same for all requests.
 #![forbid(unsafe_code)]
 
 pub mod discovery;
 mod document;
+pub mod limits;
 pub mod openapi;
 mod parse;
+pub mod protobuf;
 mod resource_table;
 mod resources;
 mod schema;

@@ -16,5 +16,12 @@ mod v3;
 pub use self::v2::{v2_json, v2_protobuf};
 pub use self::v3::{v3_document, v3_index};
 
-/// The media type of [`v2_protobuf`].
-pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// The media types that ask for [`v2_protobuf`]; clients up to today ask with the first.
+pub const V2_PROTOBUF_ACCEPTED: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    V2_PROTOBUF,
+];
+
+/// The media type that [`v2_protobuf`] is answered as. Not with an `@`: kubectl fails on a content type that
+/// is none by the standard.
+pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
