@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+pub mod authn;
 mod authorizer;
 pub mod limits;
 pub mod rbac;

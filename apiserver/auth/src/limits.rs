@@ -19,3 +19,5 @@ pub const ATOMIC_RULES_MAX: usize = 200_000;
 pub const LISTED_ITEMS_MAX: usize = 1_000;
 /// Most steps a walk through the node graph takes for one request.
 pub const GRAPH_STEPS_MAX: usize = 100_000;
+/// Most service account tokens whose verified signature is remembered (about 1.5 KiB each).
+pub const VERIFIED_TOKENS_MAX: usize = 8_192;

@@ -131,7 +131,7 @@ fn is_dns_label(text: &str) -> bool {
         && bytes.iter().all(|&byte| alphanumeric(byte) || byte == b'-')
 }
 
-fn is_dns_subdomain(text: &str) -> bool {
+pub(crate) fn is_dns_subdomain(text: &str) -> bool {
     text.len() <= 253
         && text
             .split('.')

@@ -17,6 +17,7 @@ pub use index::{Event, RbacIndex};
 pub use object::{Binding, BindingKind, Role, RoleKind, RoleRef, Subject, SubjectKind};
 pub use reconcile::{Reconciled, aggregate_rules, reconcile_binding, reconcile_role};
 pub use rule::PolicyRule;
+pub(crate) use rule::strings;
 
 /// The API group of every object here.
 pub const GROUP: &str = "rbac.authorization.k8s.io";
