@@ -223,3 +223,57 @@ fn object(value: &Value) -> &Object {
         .as_object()
         .unwrap_or_else(|| EMPTY.get_or_init(Object::new))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Raw, Reader};
+    use serde_json::json;
+
+    /// The contents of the fields with this number.
+    fn all(bytes: &[u8], number: u32) -> Vec<&[u8]> {
+        let mut reader = Reader::new(bytes);
+        let mut found = Vec::new();
+        while let Some((at, raw)) = reader.field().expect("own output") {
+            if let (true, Raw::Bytes(bytes)) = (at == number, raw) {
+                found.push(bytes);
+            }
+        }
+        found
+    }
+
+    fn path<'a>(bytes: &'a [u8], numbers: &[u32]) -> &'a [u8] {
+        numbers
+            .iter()
+            .fold(bytes, |bytes, number| all(bytes, *number)[0])
+    }
+
+    #[test]
+    fn messages_are_where_clients_look_for_them() {
+        let document = json!({
+            "swagger": "2.0",
+            "paths": { "/a": { "patch": {
+                "parameters": [{ "name": "dryRun", "in": "query", "type": "string" }],
+                "x-kubernetes-action": "patch",
+            } } },
+            "definitions": { "A": {
+                "type": "object",
+                "required": ["b"],
+                "properties": { "b": { "type": "array", "items": { "$ref": "#/definitions/A" } } },
+            } },
+        });
+        let bytes = encode(&document);
+        assert_eq!(path(&bytes, &[1]), b"2.0");
+        // paths, path, value, patch
+        let patch = path(&bytes, &[8, 2, 2, 8]);
+        // parameters, parameter, non_body_parameter, query_parameter_sub_schema, name
+        assert_eq!(path(patch, &[8, 1, 2, 3, 4]), b"dryRun");
+        assert_eq!(path(patch, &[13, 1]), b"x-kubernetes-action");
+        assert_eq!(path(patch, &[13, 2, 2]), b"\"patch\"");
+        // definitions, additional_properties, value
+        let schema = path(&bytes, &[9, 1, 2]);
+        assert_eq!(path(schema, &[19]), b"b");
+        // properties, additional_properties, value, items, schema, _ref
+        assert_eq!(path(schema, &[25, 1, 2, 23, 1, 1]), b"#/definitions/A");
+    }
+}

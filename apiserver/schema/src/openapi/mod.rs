@@ -9,6 +9,7 @@ mod gnostic;
 mod ids;
 mod operations;
 mod params;
+mod paths;
 mod schemas;
 mod v2;
 mod v3;

@@ -2,10 +2,9 @@
 
 use super::gnostic;
 use super::ids;
-use super::operations::{self, Answer, Body, Operation, PathItem};
-use super::params::{Param, Place};
+use super::operations::{self, Body, Operation};
+use super::paths::{self, PATCHES};
 use super::schemas::{self, Style};
-use super::v3::{CONTENT, PATCHES, STREAMED, code_text, shared_params, types_of};
 use crate::document::Document;
 use crate::resources::resources;
 use serde_json::{Map, Value, json};
@@ -26,15 +25,15 @@ pub fn v2_protobuf() -> &'static Document {
 
 fn document() -> Value {
     let mut names = BTreeSet::new();
-    let mut paths = Map::new();
+    let mut items = Map::new();
     let served: BTreeSet<_> = resources().iter().map(|r| (r.group, r.version)).collect();
     for (group, version) in served {
         let tag = ids::tag(group, version);
         for item in operations::paths(group, version) {
-            for name in item.operations.iter().flat_map(types_of) {
+            for name in item.operations.iter().flat_map(paths::types_of) {
                 schemas::close_over(name, &mut names);
             }
-            paths.insert(item.path.clone(), path_item(&item, &tag));
+            items.insert(item.path.clone(), paths::path_item(&item, &tag, Style::V2));
         }
     }
     let schema = crate::schema();
@@ -48,7 +47,7 @@ fn document() -> Value {
     json!({
         "swagger": "2.0",
         "info": { "title": "Kubernetes", "version": "unversioned" },
-        "paths": paths,
+        "paths": items,
         "definitions": names.iter().map(definition).collect::<Map<_, _>>(),
         "securityDefinitions": {
             "BearerToken": { "type": "apiKey", "name": "authorization", "in": "header" },
@@ -57,93 +56,34 @@ fn document() -> Value {
     })
 }
 
-fn path_item(item: &PathItem, tag: &str) -> Value {
-    let shared = shared_params(item);
-    let mut value = Map::new();
-    if !shared.is_empty() {
-        value.insert("parameters".into(), shared.iter().map(parameter).collect());
-    }
-    for operation in &item.operations {
-        value.insert(
-            operation.method.into(),
-            operation_value(operation, &shared, tag),
-        );
-    }
-    value.into()
-}
-
-fn parameter(param: &Param) -> Value {
-    let place = if param.place == Place::Path {
-        "path"
-    } else {
-        "query"
-    };
-    let mut value =
-        json!({ "name": param.name, "in": place, "type": param.ty, "uniqueItems": true });
-    if param.required() {
-        value["required"] = true.into();
-    }
-    value
-}
-
-fn operation_value(operation: &Operation, shared: &[Param], tag: &str) -> Value {
-    let own = operation
-        .params
-        .iter()
-        .filter(|param| !shared.contains(param));
-    let mut params: Vec<_> = own.map(parameter).collect();
-    params.extend(body_parameter(&operation.body));
-    let mut value = json!({
-        "operationId": operation.id,
-        "tags": [tag],
+/// Media types and answers of an operation.
+pub(super) fn contents(operation: &Operation) -> Value {
+    json!({
         "schemes": ["https"],
         "consumes": if operation.body == Body::Patch { PATCHES } else { &["*/*"] },
-        "produces": produces(&operation.answer),
+        "produces": paths::answered_as(&operation.answer),
         "responses": responses(operation),
-    });
-    if !params.is_empty() {
-        value["parameters"] = params.into();
-    }
-    if !operation.action.is_empty() {
-        value["x-kubernetes-action"] = operation.action.into();
-    }
-    if let Some(gvk) = &operation.gvk {
-        value["x-kubernetes-group-version-kind"] = schemas::gvk(gvk);
-    }
-    value
+    })
 }
 
-fn body_parameter(body: &Body) -> Option<Value> {
-    let name = match body {
-        Body::None => return None,
-        Body::Object(name) => *name,
-        Body::DeleteOptions => "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
-        Body::Patch => "io.k8s.apimachinery.pkg.apis.meta.v1.Patch",
-    };
-    let mut value = json!({ "name": "body", "in": "body", "schema": Style::V2.reference(name) });
+/// A body is one of the parameters.
+pub(super) fn body_parameter(body: &Body) -> Option<Value> {
+    let schema = Style::V2.reference(paths::body_type(body)?);
+    let mut value = json!({ "name": "body", "in": "body", "schema": schema });
     if *body != Body::DeleteOptions {
         value["required"] = true.into();
     }
     Some(value)
 }
 
-fn produces(answer: &Answer) -> Vec<&'static str> {
-    match answer {
-        Answer::Object(_) => CONTENT.to_vec(),
-        Answer::Watchable(_) => [CONTENT, STREAMED].concat(),
-        Answer::Stream => vec!["*/*"],
-        Answer::Text => vec!["text/plain"],
-    }
-}
-
 fn responses(operation: &Operation) -> Value {
-    let schema = match operation.answer {
-        Answer::Object(name) | Answer::Watchable(name) => Style::V2.reference(name),
-        Answer::Stream | Answer::Text => json!({ "type": "string" }),
+    let schema = match paths::answer_type(&operation.answer) {
+        Some(name) => Style::V2.reference(name),
+        None => json!({ "type": "string" }),
     };
-    let mut responses = json!({ "401": { "description": code_text("401") } });
+    let mut responses = json!({ "401": { "description": paths::code_text("401") } });
     for code in operation.codes {
-        responses[*code] = json!({ "description": code_text(code), "schema": schema });
+        responses[*code] = json!({ "description": paths::code_text(code), "schema": schema });
     }
     responses
 }

@@ -1,26 +1,14 @@
 //! Version 3: an index and one document per group and version.
 
 use super::ids;
-use super::operations::{self, Answer, Body, Operation, PathItem};
-use super::params::{Param, Place};
+use super::operations::{self, Answer, Body, Operation};
+use super::paths::{self, PATCHES};
 use super::schemas::{self, Style};
 use crate::document::Document;
 use crate::resources::{groups, resources};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
-
-const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
-const PATCH: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
-/// What objects are answered as.
-pub(super) const CONTENT: &[&str] = &["application/json", "application/yaml"];
-/// What lists and watches are answered as, besides.
-pub(super) const STREAMED: &[&str] = &["application/json;stream=watch"];
-pub(super) const PATCHES: &[&str] = &[
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-];
 
 struct Documents {
     index: Document,
@@ -120,32 +108,16 @@ fn versions() -> Vec<(String, Value)> {
 fn version_document(group: &'static str, version: &'static str) -> Value {
     let tag = ids::tag(group, version);
     let mut names = BTreeSet::new();
-    let mut paths = Map::new();
+    let mut items = Map::new();
     for item in operations::paths(group, version) {
         for operation in &item.operations {
-            for name in types_of(operation) {
+            for name in paths::types_of(operation) {
                 schemas::close_over(name, &mut names);
             }
         }
-        paths.insert(item.path.clone(), path_item(&item, &tag));
+        items.insert(item.path.clone(), paths::path_item(&item, &tag, Style::V3));
     }
-    document(paths, &names, (group, version))
-}
-
-/// Every type that an operation takes or answers with.
-pub(super) fn types_of(operation: &Operation) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    match operation.body {
-        Body::None => {}
-        Body::Object(name) => names.push(name),
-        Body::DeleteOptions => names.push(DELETE_OPTIONS),
-        Body::Patch => names.push(PATCH),
-    }
-    match operation.answer {
-        Answer::Object(name) | Answer::Watchable(name) => names.push(name),
-        Answer::Stream | Answer::Text => {}
-    }
-    names
+    document(items, &names, (group, version))
 }
 
 fn document(
@@ -177,112 +149,37 @@ fn document(
     })
 }
 
-/// Parameters that all operations of a path share stand at the path.
-pub(super) fn shared_params(item: &PathItem) -> Vec<Param> {
-    let mut operations = item.operations.iter();
-    let Some(first) = operations.next() else {
-        return Vec::new();
-    };
-    let everywhere = |param: &&Param| operations.clone().all(|op| op.params.contains(param));
-    first.params.iter().filter(everywhere).copied().collect()
-}
-
-fn path_item(item: &PathItem, tag: &str) -> Value {
-    let shared = shared_params(item);
-    let mut value = Map::new();
-    if !shared.is_empty() {
-        value.insert("parameters".into(), shared.iter().map(parameter).collect());
-    }
-    for operation in &item.operations {
-        value.insert(
-            operation.method.into(),
-            operation_value(operation, &shared, tag),
-        );
-    }
-    value.into()
-}
-
-fn parameter(param: &Param) -> Value {
-    let place = if param.place == Place::Path {
-        "path"
-    } else {
-        "query"
-    };
-    let schema = json!({ "type": param.ty, "uniqueItems": true });
-    let mut value = json!({ "name": param.name, "in": place, "schema": schema });
-    if param.required() {
-        value["required"] = true.into();
+/// Bodies and answers of an operation.
+pub(super) fn contents(operation: &Operation) -> Value {
+    let mut value = json!({ "responses": responses(operation.codes, &operation.answer) });
+    if let Some(name) = paths::body_type(&operation.body) {
+        let types = if operation.body == Body::Patch {
+            PATCHES
+        } else {
+            &["*/*"]
+        };
+        value["requestBody"] = json!({ "content": content(types, &Style::V3.reference(name)) });
+        if operation.body != Body::DeleteOptions {
+            value["requestBody"]["required"] = true.into();
+        }
     }
     value
 }
 
-fn operation_value(operation: &Operation, shared: &[Param], tag: &str) -> Value {
-    let own = operation
-        .params
-        .iter()
-        .filter(|param| !shared.contains(param));
-    let own: Vec<_> = own.map(parameter).collect();
-    let mut value = json!({
-        "operationId": operation.id,
-        "tags": [tag],
-        "responses": responses(operation.codes, &operation.answer),
-    });
-    if !own.is_empty() {
-        value["parameters"] = own.into();
-    }
-    if let Some(body) = request_body(&operation.body) {
-        value["requestBody"] = body;
-    }
-    if !operation.action.is_empty() {
-        value["x-kubernetes-action"] = operation.action.into();
-    }
-    if let Some(gvk) = &operation.gvk {
-        value["x-kubernetes-group-version-kind"] = schemas::gvk(gvk);
-    }
-    value
-}
-
-fn request_body(body: &Body) -> Option<Value> {
-    let (name, types, required) = match body {
-        Body::None => return None,
-        Body::Object(name) => (*name, &["*/*"][..], true),
-        Body::DeleteOptions => (DELETE_OPTIONS, &["*/*"][..], false),
-        Body::Patch => (PATCH, PATCHES, true),
-    };
-    let mut value = json!({ "content": content(types, &Style::V3.reference(name)) });
-    if required {
-        value["required"] = true.into();
-    }
-    Some(value)
-}
-
-fn content<'a>(types: impl IntoIterator<Item = &'a &'a str>, schema: &Value) -> Value {
+fn content(types: &[&str], schema: &Value) -> Value {
     let entry = |ty: &&str| ((*ty).to_owned(), json!({ "schema": schema }));
-    types.into_iter().map(entry).collect::<Map<_, _>>().into()
+    types.iter().map(entry).collect::<Map<_, _>>().into()
 }
 
 fn responses(codes: &[&str], answer: &Answer) -> Value {
-    let text = json!({ "type": "string" });
-    let content = match answer {
-        Answer::Object(name) => content(CONTENT, &Style::V3.reference(name)),
-        Answer::Watchable(name) => {
-            content(CONTENT.iter().chain(STREAMED), &Style::V3.reference(name))
-        }
-        Answer::Stream => content(&["*/*"], &text),
-        Answer::Text => content(&["text/plain"], &text),
+    let schema = match paths::answer_type(answer) {
+        Some(name) => Style::V3.reference(name),
+        None => json!({ "type": "string" }),
     };
-    let mut responses = json!({ "401": { "description": code_text("401") } });
+    let content = content(&paths::answered_as(answer), &schema);
+    let mut responses = json!({ "401": { "description": paths::code_text("401") } });
     for code in codes {
-        responses[*code] = json!({ "description": code_text(code), "content": content });
+        responses[*code] = json!({ "description": paths::code_text(code), "content": content });
     }
     responses
-}
-
-pub(super) fn code_text(code: &str) -> &'static str {
-    match code {
-        "200" => "OK",
-        "201" => "Created",
-        "202" => "Accepted",
-        _ => "Unauthorized",
-    }
 }
