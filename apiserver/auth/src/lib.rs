@@ -8,7 +8,9 @@ mod attributes;
 pub mod authn;
 mod authorizer;
 pub mod limits;
+pub mod node;
 pub mod rbac;
+mod review;
 mod text;
 mod user;
 
@@ -16,6 +18,7 @@ pub use attributes::{
     Attributes, Decision, FieldRequirement, Verdict, forbidden_message, forbidden_object,
 };
 pub use authorizer::{Authorizer, Masters, OpenPaths, RuleList, Union};
+pub use review::{access_review, reviewed_user, rules_review};
 pub use user::{
     ANONYMOUS_USER, APISERVER_USER, AUTHENTICATED_GROUP, CREDENTIAL_ID_KEY, MASTERS_GROUP,
     NODE_USER_PREFIX, NODES_GROUP, SERVICE_ACCOUNT_USER_PREFIX, SERVICE_ACCOUNTS_GROUP,
