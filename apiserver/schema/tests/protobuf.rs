@@ -124,6 +124,23 @@ fn zero_and_absent_differ_only_where_go_says_so() {
     assert_eq!(round_trip(POD, &object), expected);
 }
 
+/// What kubectl 1.33 sends for `create pdb p --selector=a=b --min-available=50%`: nearly everything unset.
+#[test]
+fn a_sparse_body_of_kubectl_comes_back() {
+    let body = b"k8s\x00\x0a\x20\x0a\x09policy/v1\x12\x13PodDisruptionBudget\x126\x0a\x11\x0a\x01\
+        p\x12\x00\x1a\x00\x22\x00*\x002\x008\x00B\x00\x12\x15\x0a\x09\x08\x01\x10\x00\
+        \x1a\x0350%\x12\x08\x0a\x06\x0a\x01a\x12\x01b\x1a\x0a\x08\x00\x18\x00\x20\x00(\
+        \x000\x00\x1a\x00\x22\x00";
+    let (gvk, object) = protobuf::decode(body).unwrap();
+    let expected = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": { "name": "p" },
+        "spec": { "minAvailable": "50%", "selector": { "matchLabels": { "a": "b" } } },
+        "status": { "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0 },
+    });
+    assert_eq!(object, expected);
+    assert_eq!(protobuf::encode(gvk, &object).unwrap().as_ref(), body);
+}
+
 #[test]
 fn ports_are_numbers_or_names() {
     let port = |target: Value| {
