@@ -55,11 +55,9 @@ pub(crate) fn qos_class(spec: &Value) -> &'static str {
         return "BestEffort";
     }
     let equal = requests.len() == limits.len()
-        && requests.iter().all(|(name, request)| {
-            limits
-                .get(name)
-                .is_some_and(|limit| limit.value() == request.value())
-        });
+        && requests
+            .iter()
+            .all(|(name, request)| limits.get(name).is_some_and(|limit| limit == request));
     if all_limited && equal {
         "Guaranteed"
     } else {
@@ -69,7 +67,7 @@ pub(crate) fn qos_class(spec: &Value) -> &'static str {
 
 fn compute(owner: &Value, path: &str) -> Amounts {
     let mut found = amounts(owner, path);
-    found.retain(|name, amount| matches!(name.as_str(), "cpu" | "memory") && amount.is_positive());
+    found.retain(|name, amount| matches!(name.as_str(), "cpu" | "memory") && amount.signum() > 0);
     found
 }
 
@@ -124,6 +122,6 @@ mod tests {
         let mut sidecar = one("2");
         sidecar["restartPolicy"] = "Always".into();
         let spec = json!({"containers": [one("1")], "initContainers": [sidecar, one("5")]});
-        assert_eq!(of_containers(&spec, "requests")["cpu"].text(), "7");
+        assert_eq!(of_containers(&spec, "requests")["cpu"].to_string(), "7");
     }
 }

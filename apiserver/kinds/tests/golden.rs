@@ -6,7 +6,8 @@
 )]
 
 use mainstay_kinds::{
-    Context, KindRef, Part, User, default_object, prepare_for_create, prepare_for_update,
+    Context, KindRef, Part, User, columns, default_object, prepare_for_create, prepare_for_update,
+    row,
 };
 use mainstay_schema::{Resource, resources};
 use serde_json::Value;
@@ -80,6 +81,27 @@ fn an_update_without_a_change_changes_nothing() {
             let mut new = object.clone();
             prepare_for_update(resource, &mut new, &object, part, &context());
             assert_eq!(new, object, "{} {part:?}", resource.kind);
+        }
+    }
+}
+
+#[test]
+fn every_kind_prints_a_row() {
+    for (resource, mut object) in objects() {
+        default_object(resource, &mut object);
+        let columns = columns(resource);
+        let row = row(resource, &object, 1_300_000_000_000);
+        assert_eq!(row.len(), columns.len(), "{}", resource.kind);
+        for (column, cell) in columns.iter().zip(row) {
+            let fits = match column.data_type {
+                "integer" => cell.is_i64() || cell.is_u64(),
+                // Upstream calls some numbers strings and one boolean, printed as text, a boolean.
+                "string" | "boolean" | "date" => {
+                    cell.is_string() || cell.is_boolean() || cell.is_number()
+                }
+                _ => false,
+            };
+            assert!(fits, "{} {}: {cell}", resource.kind, column.name);
         }
     }
 }

@@ -7,6 +7,7 @@ mod certificates;
 mod cluster;
 mod delete;
 mod labels;
+mod names;
 mod pods;
 mod prepare;
 mod rows;
@@ -20,6 +21,7 @@ pub use delete::{grace_period_seconds, orphans_dependents_by_default};
 pub use prepare::{complete_name, prepare_for_create, prepare_for_update};
 
 use crate::kind::KindRef;
+use mainstay_machinery::validate::{NameRule, name_is_dns_subdomain};
 use serde_json::Value;
 
 /// Who writes, and when.
@@ -69,19 +71,6 @@ impl Part {
             _ => return None,
         })
     }
-}
-
-/// Which names objects of a kind may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NameRule {
-    /// DNS-1123 subdomain.
-    Subdomain,
-    /// DNS-1123 label.
-    Label,
-    /// Anything that can be a segment of a path: not `.`, `..`, and without `/` and `%`.
-    PathSegment,
-    /// An IP address in canonical form.
-    IpAddress,
 }
 
 /// When `metadata.generation` rises.
@@ -147,7 +136,7 @@ impl Strategy {
         Strategy {
             group,
             kind,
-            name: NameRule::Subdomain,
+            name: name_is_dns_subdomain,
             generation: Generation::None,
             status: Status::None,
             status_meta: StatusMeta::Open,
@@ -166,6 +155,7 @@ impl Strategy {
         rows::TABLE.iter().find(fits).unwrap_or(&PLAIN)
     }
 
+    /// Which names objects may have.
     #[must_use]
     pub fn name_rule(&self) -> NameRule {
         self.name

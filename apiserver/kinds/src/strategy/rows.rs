@@ -1,13 +1,14 @@
 //! The kinds whose rules differ from the plain ones, by group.
 
 use super::Generation::{Everything, LaterOf, None as Never, Of, One};
-use super::NameRule::{IpAddress, Label, PathSegment};
 use super::Status::{AsCreated, Initial};
 use super::StatusMeta::{Keep, KeepLabels};
+use super::names::ip_address;
 use super::{
-    CreateHook, Generation, NameRule, Status, StatusMeta, Strategy, UpdateHook, certificates,
-    cluster, pods, services, storage, workloads,
+    CreateHook, Generation, Status, StatusMeta, Strategy, UpdateHook, certificates, cluster, pods,
+    services, storage, workloads,
 };
+use mainstay_machinery::validate::{NameRule, name_is_dns_label, name_is_path_segment};
 
 impl Strategy {
     const fn names(mut self, rule: NameRule) -> Self {
@@ -73,7 +74,7 @@ const fn storage(kind: &'static str) -> Strategy {
 
 const fn rbac(kind: &'static str) -> Strategy {
     Strategy::new("rbac.authorization.k8s.io", kind)
-        .names(PathSegment)
+        .names(name_is_path_segment)
         .create_on_update()
 }
 
@@ -107,7 +108,7 @@ pub(super) static TABLE: &[Strategy] = &[
     core("PodTemplate").generation(Of(&["template"])),
     core("ReplicationController").generation(SPEC).status(Initial(r#"{"replicas": 0}"#)),
     core("Namespace")
-        .names(Label)
+        .names(name_is_dns_label)
         .status(Initial(r#"{"phase": "Active"}"#))
         .on_create(cluster::create_namespace)
         .on_update(cluster::update_namespace),
@@ -125,7 +126,7 @@ pub(super) static TABLE: &[Strategy] = &[
     core("Event").create_on_update(),
     core("Endpoints").create_on_update(),
     core("Service")
-        .names(Label)
+        .names(name_is_dns_label)
         .status(Initial(r#"{"loadBalancer": {}}"#))
         .create_on_update()
         .on_create(services::create)
@@ -140,7 +141,7 @@ pub(super) static TABLE: &[Strategy] = &[
         .status_meta(KeepLabels),
     apps("ReplicaSet").status(Initial(r#"{"replicas": 0}"#)),
     apps("StatefulSet")
-        .names(Label)
+        .names(name_is_dns_label)
         .status(Initial(r#"{"replicas": 0, "availableReplicas": 0}"#)),
     apps("DaemonSet")
         .status(Initial(
@@ -166,7 +167,7 @@ pub(super) static TABLE: &[Strategy] = &[
     networking("Ingress").generation(SPEC).status(Initial(r#"{"loadBalancer": {}}"#)),
     networking("IngressClass").generation(SPEC),
     networking("NetworkPolicy").generation(SPEC),
-    networking("IPAddress").names(IpAddress),
+    networking("IPAddress").names(ip_address),
     networking("ServiceCIDR").status(EMPTY).status_meta(Keep),
     Strategy::new("discovery.k8s.io", "EndpointSlice").generation(Everything),
     Strategy::new("coordination.k8s.io", "Lease").create_on_update().conditional_update(),
@@ -188,7 +189,7 @@ pub(super) static TABLE: &[Strategy] = &[
         .on_create(certificates::create_request)
         .on_update(certificates::update_request),
     // The name starts with the signer's name, whose slashes are written as colons.
-    certificates("ClusterTrustBundle").names(PathSegment).conditional_update(),
+    certificates("ClusterTrustBundle").names(name_is_path_segment).conditional_update(),
     certificates("PodCertificateRequest").status(EMPTY).status_meta(Keep).conditional_update(),
     flowcontrol("FlowSchema"),
     flowcontrol("PriorityLevelConfiguration"),
@@ -206,7 +207,7 @@ pub(super) static TABLE: &[Strategy] = &[
         .on_create(cluster::create_custom_resource)
         .on_update(cluster::update_custom_resource),
     Strategy::new("apiregistration.k8s.io", "APIService")
-        .names(PathSegment)
+        .names(name_is_path_segment)
         .status(EMPTY)
         .status_meta(Keep)
         .conditional_update(),
