@@ -4,10 +4,14 @@
 //! knows the time or keeps state.
 #![forbid(unsafe_code)]
 
+pub mod decode;
+pub mod defaults;
+pub mod encode;
 pub mod field;
 pub mod gofmt;
 pub mod limits;
 pub mod meta;
+pub mod patch;
 pub mod quantity;
 pub mod selector;
 pub mod status;

@@ -1,9 +1,9 @@
 //! Every limit of this crate, with the source of its number.
 
-/// Deepest nesting of arrays and objects in a decoded document. Go's JSON decoder allows 10,000; every object here
-/// is walked recursively, so the limit protects the stack. The deepest built-in kind (a CustomResourceDefinition
-/// whose schema nests) needs about 30 levels a schema level would add two.
-pub const DEPTH_MAX: usize = 256;
+/// Deepest nesting of arrays and objects. It is what serde_json reads by default, so whatever is stored can be read
+/// again anywhere; Go allows 10,000. Objects are walked recursively, so the limit protects the stack. The deepest
+/// built-in kinds nest about 30 levels, the schema in a CustomResourceDefinition two more for each level of its own.
+pub const DEPTH_MAX: usize = 127;
 
 /// Bytes of one request body (the apiserver's default limit is 3 MiB).
 pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;

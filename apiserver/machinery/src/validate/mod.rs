@@ -10,6 +10,7 @@ mod managed;
 mod metadata;
 mod names;
 mod options;
+mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -30,3 +31,4 @@ pub use names::{
     NameRule, name_is_dns_label, name_is_dns_subdomain, name_is_dns1035_label, name_is_path_segment,
 };
 pub use options::{delete_options, dry_run, field_validation, patch_options, write_options};
+pub use shape::{ShapeRules, shape};
