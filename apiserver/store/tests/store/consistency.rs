@@ -1,0 +1,73 @@
+//! Consistent reads from the cache.
+
+use crate::support::{cache, key, on_each_server, until};
+use mainstay_apistore::{Freshness, Scope};
+
+#[tokio::test]
+async fn a_read_sees_every_write_before_it() {
+    on_each_server(async |_, client| {
+        let cache = cache(&client);
+        cache.ready(until()).await.unwrap();
+        for index in 0..100 {
+            let name = key(&format!("a/{index:03}"));
+            client
+                .create(name.clone(), "n1;app=x;".into(), 0)
+                .await
+                .unwrap();
+            // Moves the store's revision without an event for this cache.
+            let outside = format!("/elsewhere/{index}");
+            client.create(outside.into(), "v".into(), 0).await.unwrap();
+            let scope = Scope::namespace("a");
+            let view = cache.list(&scope, Freshness::Consistent, until()).await;
+            let view = view.unwrap();
+            assert_eq!(view.len(), index + 1);
+            assert!(view.get(&name).is_some());
+            if index % 3 == 0 {
+                let revision = view.get(&name).map_or(0, |object| object.revision);
+                client.delete(name.clone(), revision).await.unwrap();
+                let view = cache.list(&Scope::All, Freshness::Consistent, until());
+                assert!(view.await.unwrap().get(&name).is_none());
+                client.create(name, "n1;app=x;".into(), 0).await.unwrap();
+            }
+        }
+        assert_eq!(cache.stats().direct_lists, 0, "{:?}", cache.stats());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn concurrent_readers_share_rounds() {
+    on_each_server(async |_, client| {
+        let cache = std::sync::Arc::new(cache(&client));
+        cache.ready(until()).await.unwrap();
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..200 {
+            let cache = cache.clone();
+            readers.spawn(async move {
+                let view = cache.list(&Scope::All, Freshness::Consistent, until());
+                view.await.unwrap().len()
+            });
+        }
+        assert_eq!(readers.join_all().await, [0; 200]);
+        let stats = cache.stats();
+        assert_eq!(stats.consistent_reads, 200);
+        assert!(stats.rounds <= 20, "{stats:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revision_of_elsewhere_is_reached_without_an_event() {
+    on_each_server(async |_, client| {
+        let cache = cache(&client);
+        cache.ready(until()).await.unwrap();
+        client
+            .create("/elsewhere".into(), "v".into(), 0)
+            .await
+            .unwrap();
+        let revision = client.current_revision().await.unwrap();
+        let view = cache.list(&Scope::All, Freshness::NotOlderThan(revision), until());
+        assert!(view.await.unwrap().revision() >= revision);
+    })
+    .await;
+}
