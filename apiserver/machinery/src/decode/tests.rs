@@ -315,8 +315,8 @@ fn yaml_is_read_as_kubernetes_reads_it() {
         ("{\"a\": [1, 2]}", json!({"a": [1, 2]})),
         ("", json!(null)),
         (
-            "port: 80_80\nn: -1\np: +5",
-            json!({"port": 8080, "n": -1, "p": 5}),
+            "port: 80_80\nm: -1\np: +5",
+            json!({"port": 8080, "m": -1, "p": 5}),
         ),
         (
             "a: 1.2.3\nb: 1:30\nc: 0b11",
