@@ -4,11 +4,13 @@
 //! server answers from its watch caches.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 mod attributes;
 pub mod authn;
 mod authorizer;
 pub mod limits;
 pub mod node;
+pub mod pod_security;
 pub mod rbac;
 mod review;
 mod text;

@@ -21,3 +21,5 @@ pub const LISTED_ITEMS_MAX: usize = 1_000;
 pub const GRAPH_STEPS_MAX: usize = 100_000;
 /// Most service account tokens whose verified signature is remembered (about 1.5 KiB each).
 pub const VERIFIED_TOKENS_MAX: usize = 8_192;
+/// Most pods of a namespace that are checked when its pod security level changes (as upstream).
+pub const NAMESPACE_PODS_CHECKED_MAX: usize = 3_000;

@@ -12,6 +12,7 @@ mod rule;
 
 pub use authorizer::{RbacAuthorizer, ResolvedRules};
 pub use cover::{compact, covers};
+pub(crate) use escalation::only_collector_fields_differ;
 pub use escalation::{Escalation, GrantCheck};
 pub use index::{Event, RbacIndex};
 pub use object::{Binding, BindingKind, Role, RoleKind, RoleRef, Subject, SubjectKind};
