@@ -28,8 +28,8 @@ pub const WATCH_BACK: i64 = 1 << 10;
 /// Time for the searches of WGL over all keys, unless asked otherwise.
 pub const SEARCH_TIME: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Transactions given to the search for cycles at once, unless asked otherwise: about 140 MB.
-pub const CYCLE_TXNS: usize = 20_000;
+/// Transactions given to the search for cycles at once, unless asked otherwise. Its time grows with the square of them.
+pub const CYCLE_TXNS: usize = 10_000;
 
 /// Operations of unknown outcome on one key that a search can keep track of.
 pub const OPEN_STEPS_MAX: usize = 128;
