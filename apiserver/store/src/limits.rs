@@ -77,6 +77,8 @@ pub const BATCH_OBJECTS_MAX: usize = 256;
 pub const REPRESENTATIONS_MAX: usize = 32;
 /// Views of past revisions kept for the pages of lists that are under way.
 pub const PAST_VIEWS_MAX: usize = 8;
+/// How long such a view is kept after it was used.
+pub const PAST_VIEW_KEEP: Duration = Duration::from_secs(60);
 /// What an event costs beside the bytes of its object and of its frames.
 pub const EVENT_OVERHEAD_BYTES: usize = 512;
 

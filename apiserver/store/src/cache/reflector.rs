@@ -10,6 +10,7 @@ use crate::limits::{
 };
 use bytes::Bytes;
 use hashbrown::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -137,7 +138,9 @@ impl Following<'_> {
             tokio::select! {
                 item = self.watch.next() => self.read(item)?,
                 _ = ticks.tick() => {
-                    self.shared.core.write().trim(std::time::Instant::now());
+                    let now = std::time::Instant::now();
+                    self.shared.core.write().trim(now);
+                    self.shared.past.trim(now);
                     // Where events come, progress is known anyway.
                     if self.shared.published() == last {
                         self.shared.request_progress();
@@ -213,19 +216,25 @@ pub(crate) fn object(shared: &Shared, stored: &Stored) -> Option<Arc<Object>> {
 fn content(shared: &Shared, stored: &Stored) -> Content {
     let key = Bytes::copy_from_slice(&stored.key);
     let value = Bytes::copy_from_slice(&stored.value);
-    match (shared.config.decode)(&key, &value) {
-        None => {
+    let decode = AssertUnwindSafe(|| (shared.config.decode)(&key, &value));
+    // A mistake of the decoder must cost one object, not the cache: this task is the only one that feeds it.
+    match catch_unwind(decode) {
+        Ok(Some((value, attributes))) => Content::Object(Arc::new(Object {
+            key,
+            revision: stored.revision,
+            value,
+            attributes,
+        })),
+        Ok(None) => {
             tracing::warn!(
                 ?key,
                 "a value in the store is not an object of its resource"
             );
             Content::Foreign
         }
-        Some((value, attributes)) => Content::Object(Arc::new(Object {
-            key,
-            revision: stored.revision,
-            value,
-            attributes,
-        })),
+        Err(_) => {
+            tracing::error!(?key, "the decoder panicked; the object is left out");
+            Content::Foreign
+        }
     }
 }

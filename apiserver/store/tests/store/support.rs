@@ -1,6 +1,7 @@
 //! Servers to test on, small objects, and reading with a deadline.
 
 use bytes::Bytes;
+use mainstay_apistore::client::Version;
 use mainstay_apistore::{
     Attributes, CacheConfig, CacheError, Client, ClientConfig, Decode, EventKind, ResourceCache,
     RingLimits, Step, Watch, WatchItem, Watcher,
@@ -64,6 +65,12 @@ pub(crate) async fn start(server: Server, members: usize) -> Cluster {
     Cluster::start_with(members, options).await
 }
 
+/// Whether the store answers progress requests in order.
+pub(crate) fn has_progress(cluster: &Cluster) -> bool {
+    let (major, minor, patch) = cluster.server().version();
+    Version(major, minor, patch).progress_is_ordered()
+}
+
 pub(crate) fn client(cluster: &Cluster) -> Client {
     Client::new(&ClientConfig::new(cluster.endpoints())).expect("the endpoints are valid")
 }
@@ -80,6 +87,7 @@ pub(crate) fn key(name: &str) -> Bytes {
 pub(crate) fn decode() -> Decode {
     Arc::new(|_, value: &Bytes| {
         let text = std::str::from_utf8(value).ok()?;
+        assert_ne!(text, "a decoder's mistake");
         let mut parts = text.split(';');
         let node = parts.next()?;
         let label = parts.next()?.split_once('=')?;
