@@ -265,6 +265,8 @@ fn zero_scalar(scalar: Scalar) -> Value {
 fn go_type(schema: &Schema, ty: &Type) -> String {
     match ty {
         Type::List(item) => format!("[]{}", go_type(schema, item)),
+        // Maps of quantities have one name nearly everywhere.
+        Type::Map(item) if **item == Type::Scalar(Scalar::Quantity) => "v1.ResourceList".to_owned(),
         Type::Map(item) => format!("map[string]{}", go_type(schema, item)),
         Type::Ref(id) => {
             let name = schema.get(*id).name;

@@ -67,6 +67,10 @@ fn wrong_types_are_told_in_gos_words() {
             "json: cannot unmarshal array into Go struct field ObjectMeta.metadata.labels of type map[string]string",
         ),
         (
+            r#"{"spec": {"template": {"spec": {"overhead": 1}}}}"#,
+            "json: cannot unmarshal number into Go struct field PodSpec.spec.template.spec.overhead of type v1.ResourceList",
+        ),
+        (
             r#"{"spec": 1}"#,
             "json: cannot unmarshal number into Go struct field Deployment.spec of type v1.DeploymentSpec",
         ),

@@ -98,9 +98,9 @@ fn is_float(text: &str) -> bool {
 /// Whether an unquoted text is read as a string, here and by other readers of YAML 1.1: neither number, nor truth value,
 /// nor null, nor a date, nor a number in base 60.
 pub(crate) fn reads_as_plain_string(text: &str) -> bool {
-    const SPECIAL: [&str; 13] = [
+    const SPECIAL: [&str; 12] = [
         ".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf",
-        "-.Inf", "-.INF", "<<",
+        "-.Inf", "-.INF",
     ];
     plain(text).is_string() && !SPECIAL.contains(&text) && !is_timestamp(text) && !is_base_60(text)
 }
@@ -128,6 +128,13 @@ fn is_base_60(text: &str) -> bool {
     count > 0
 }
 
+/// `Z` or `+07:00`.
+fn is_zone(text: &str) -> bool {
+    let digit = |i: usize| text.as_bytes()[i].is_ascii_digit();
+    text == "Z"
+        || (text.len() == 6 && digit(1) && digit(2) && &text[3..4] == ":" && digit(4) && digit(5))
+}
+
 /// `2006-1-2`, `2006-1-2T15:4:5Z`, `2006-1-2 15:4:5.9`.
 fn is_timestamp(text: &str) -> bool {
     let (date, time) = match text.find(['T', 't', ' ']) {
@@ -152,6 +159,9 @@ fn is_timestamp(text: &str) -> bool {
     };
     let zone = time.find(['Z', '+', '-']);
     if zone.is_some() == (separator == b' ') {
+        return false;
+    }
+    if !zone.is_none_or(|at| is_zone(&time[at..])) {
         return false;
     }
     let clock = &time[..zone.unwrap_or(time.len())];

@@ -32,7 +32,9 @@ pub(super) fn push_text(out: &mut String, text: &str, at: At) {
             push_double(out, text, at)
         };
     }
-    if !reads_as_plain_string(text) {
+    // As a key this sign would merge maps; the Go library does not mind.
+    let merges = at.key && text == "<<";
+    if merges || !reads_as_plain_string(text) {
         push_double(out, text, at);
     } else if is_plain(text) {
         push_folded(out, text, at, |out, c| out.push(c));
@@ -170,7 +172,6 @@ fn push_escaped(out: &mut String, c: char) {
         '"' => Some('"'),
         '\\' => Some('\\'),
         '\u{85}' => Some('N'),
-        '\u{a0}' => Some('_'),
         '\u{2028}' => Some('L'),
         '\u{2029}' => Some('P'),
         _ => None,

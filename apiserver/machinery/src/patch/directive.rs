@@ -64,14 +64,28 @@ pub(super) fn map_directive(
 /// What a patch's value is when there is nothing to merge it with: without nulls, and without the maps that carry a
 /// directive. None where the value itself is such a map.
 pub(super) fn plain(value: Value) -> Option<Value> {
+    strip(value, false)
+}
+
+/// As [`plain`], but nulls stay: upstream keeps them in lists that `$setElementOrder` orders.
+pub(super) fn plain_with_nulls(value: Value) -> Option<Value> {
+    strip(value, true)
+}
+
+fn strip(value: Value, nulls: bool) -> Option<Value> {
     match value {
         Value::Object(map) if map.contains_key(PATCH) => None,
         Value::Object(map) => {
-            let entries = map.into_iter().filter(|(_, value)| !value.is_null());
-            let kept = entries.filter_map(|(key, value)| Some((key, plain(value)?)));
+            let entries = map
+                .into_iter()
+                .filter(|(_, value)| nulls || !value.is_null());
+            let kept = entries.filter_map(|(key, value)| Some((key, strip(value, nulls)?)));
             Some(Value::Object(kept.collect()))
         }
-        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(plain).collect())),
+        Value::Array(items) => {
+            let kept = items.into_iter().filter_map(|item| strip(item, nulls));
+            Some(Value::Array(kept.collect()))
+        }
         other => Some(other),
     }
 }

@@ -3,7 +3,9 @@
 //! The rules are those of apimachinery: a map's `$retainKeys` first, then lists with `$setElementOrder`, then all
 //! other keys; null removes; a value of another JSON type replaces.
 
-use super::directive::{DELETE_FROM_LIST, SET_ORDER, bad_order, map_directive, plain, retain_keys};
+use super::directive::{
+    DELETE_FROM_LIST, SET_ORDER, bad_order, map_directive, plain, plain_with_nulls, retain_keys,
+};
 use super::error::PatchError;
 use super::list_merge::{delete_scalars, merge_list};
 use super::order::{check_order, sort_by_order};
@@ -213,7 +215,7 @@ fn merge_ordered_lists(
         let merged = match (old, new) {
             (None, None) => continue,
             (Some(old), None) => old,
-            (None, Some(new)) => new.into_iter().filter_map(plain).collect(),
+            (None, Some(new)) => new.into_iter().filter_map(plain_with_nulls).collect(),
             (Some(old), Some(new)) if strategy.merges => {
                 merge_list(old, new, strategy.merge_key, strategy.inner)?
             }

@@ -45,6 +45,8 @@ struct Parts<'a> {
     whole: &'a str,
     fraction: &'a str,
     suffix: &'a str,
+    /// Whether there was any digit before the suffix.
+    has_digits: bool,
 }
 
 fn split(text: &str) -> Result<Parts<'_>, QuantityError> {
@@ -78,6 +80,7 @@ fn split(text: &str) -> Result<Parts<'_>, QuantityError> {
         },
         fraction,
         suffix,
+        has_digits: !(whole.is_empty() && fraction.is_empty()),
     })
 }
 
@@ -90,6 +93,11 @@ impl Quantity {
         }
         let parts = split(text)?;
         let (factor, mut format) = interpret(parts.suffix).ok_or(QuantityError::Suffix)?;
+        // Upstream takes a lone unit for zero, except where its slow path reads the number.
+        let slow = matches!(factor, Factor::Two(50..) | Factor::Ten(..NANO));
+        if slow && !parts.has_digits {
+            return Err(QuantityError::Numeric);
+        }
         let mut amount = magnitude(&parts, factor)?.round_up(NANO).0;
         if format == Format::BinarySi {
             amount = amount.min(Decimal::new(i128::from(i64::MAX), 0));

@@ -15,6 +15,7 @@ fn prints_canonically() {
         ("0", "0"),
         ("00", "0"),
         ("0Gi", "0"),
+        ("Ki", "0"),
         ("-0", "0"),
         ("1", "1"),
         ("1000m", "1"),
@@ -70,6 +71,7 @@ fn refuses_what_upstream_refuses() {
         ("1kk", QuantityError::Suffix),
         ("1ki", QuantityError::Suffix),
         ("1e", QuantityError::Suffix),
+        ("Ei", QuantityError::Numeric),
         ("1MiB", QuantityError::Format),
     ] {
         assert_eq!(Quantity::parse(text).unwrap_err(), want, "{text}");

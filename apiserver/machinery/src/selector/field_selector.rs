@@ -38,9 +38,13 @@ impl FieldSelector {
                     "invalid selector: '{selector}'; can't understand '{part}'"
                 )));
             };
+            let value = unescape_value(value)?;
+            if field.is_empty() && value.is_empty() {
+                continue; // Upstream takes a lone `=` or `!=` for no condition.
+            }
             terms.push(FieldTerm {
                 field: field.to_owned(),
-                value: unescape_value(value)?,
+                value,
                 equal,
             });
         }
