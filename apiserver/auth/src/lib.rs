@@ -13,6 +13,7 @@ pub mod node;
 pub mod pod_security;
 pub mod rbac;
 mod review;
+mod review_check;
 mod text;
 mod user;
 
@@ -21,6 +22,7 @@ pub use attributes::{
 };
 pub use authorizer::{Authorizer, Masters, OpenPaths, RuleList, Union};
 pub use review::{access_review, reviewed_user, rules_review};
+pub use review_check::{ReviewError, ReviewKind, review_errors};
 pub use user::{
     ANONYMOUS_USER, APISERVER_USER, AUTHENTICATED_GROUP, CREDENTIAL_ID_KEY, MASTERS_GROUP,
     NODE_USER_PREFIX, NODES_GROUP, SERVICE_ACCOUNT_USER_PREFIX, SERVICE_ACCOUNTS_GROUP,

@@ -91,8 +91,8 @@ fn authorizer() -> NodeAuthorizer {
                 },
             },
         }));
-        graph.set_on_node(ObjectKind::VolumeAttachment, &on_node("va"));
-        graph.set_on_node(ObjectKind::ResourceSlice, &on_node("slice"));
+        graph.apply("volumeattachments", &on_node("va"), false);
+        graph.apply("resourceslices", &on_node("slice"), false);
     });
     authorizer
 }
@@ -260,9 +260,10 @@ fn what_is_gone_gives_no_access() {
     assert!(secret(&graph, "n1") && !secret(&graph, "n2"));
     graph.remove(ObjectKind::Pod, "ns", "pod");
     assert!(secret(&graph, "n1"), "the other pod uses it too");
-    graph.remove(ObjectKind::Pod, "ns", "pod2");
+    graph.apply("pods", &second, true);
     assert!(!secret(&graph, "n1"));
     assert!(graph.is_empty(), "nothing is left behind");
+    graph.apply("configmaps", &full_pod(), false);
     graph.set_pod(&pod("unscheduled", "", json!({"serviceAccountName": "sa"})));
     assert!(graph.is_empty());
 }

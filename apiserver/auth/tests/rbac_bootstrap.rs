@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use mainstay_auth::rbac::bootstrap::{Gate, policy};
+use mainstay_auth::rbac::{Event, RbacAuthorizer};
+use mainstay_auth::{Attributes, Authorizer, UserInfo};
 use serde_json::Value;
 
 /// The golden files were taken from a distribution that adds these to the policy; Kubernetes itself does not
@@ -123,4 +125,94 @@ fn a_gate_adds_roles_rules_and_bindings() {
     let name = "system:cluster-trust-bundle-discovery";
     assert!(!has(&closed.cluster_roles, name) && has(&open.cluster_roles, name));
     assert!(!has(&closed.cluster_role_bindings, name) && has(&open.cluster_role_bindings, name));
+}
+
+/// The policy at work: what its users may do without anybody granting anything.
+#[test]
+fn the_policy_lets_each_component_do_its_work() {
+    let policy = policy(&[]);
+    let rbac = RbacAuthorizer::default();
+    for (resource, objects) in [
+        ("clusterroles", &policy.cluster_roles),
+        ("clusterrolebindings", &policy.cluster_role_bindings),
+        ("roles", &policy.roles),
+        ("rolebindings", &policy.role_bindings),
+    ] {
+        for object in objects {
+            rbac.apply(Event::from_object(resource, object, false).expect("one of the four"));
+        }
+    }
+    let may =
+        |user: &str, groups: &[&str], verb: &str, group: &str, resource: &str, namespace: &str| {
+            let user = UserInfo::new(user, groups);
+            rbac.authorize(
+                &Attributes::resource(&user, verb, group, resource).object(namespace, "x"),
+            )
+            .allowed()
+        };
+    assert!(may("a", &["system:masters"], "delete", "", "nodes", ""));
+    assert!(may(
+        "system:kube-scheduler",
+        &[],
+        "create",
+        "coordination.k8s.io",
+        "leases",
+        "kube-system"
+    ));
+    assert!(!may(
+        "system:kube-scheduler",
+        &[],
+        "delete",
+        "",
+        "secrets",
+        "kube-system"
+    ));
+    let deployments = "system:serviceaccount:kube-system:deployment-controller";
+    assert!(may(deployments, &[], "create", "apps", "replicasets", "ns"));
+    assert!(!may(deployments, &[], "create", "apps", "daemonsets", "ns"));
+    let reviews = ("authorization.k8s.io", "selfsubjectaccessreviews");
+    assert!(may(
+        "a",
+        &["system:authenticated"],
+        "create",
+        reviews.0,
+        reviews.1,
+        ""
+    ));
+    assert!(!may(
+        "a",
+        &["system:unauthenticated"],
+        "create",
+        reviews.0,
+        reviews.1,
+        ""
+    ));
+    let path = |group: &str, path: &str| {
+        let user = UserInfo::new("a", &[group]);
+        rbac.authorize(&Attributes::path(&user, "get", path))
+            .allowed()
+    };
+    assert!(
+        path("system:unauthenticated", "/healthz") && path("system:unauthenticated", "/version")
+    );
+    assert!(
+        path("system:authenticated", "/apis/apps/v1") && !path("system:unauthenticated", "/apis")
+    );
+    assert!(path("system:monitoring", "/metrics") && !path("system:authenticated", "/metrics"));
+    for binding in &policy.cluster_role_bindings {
+        rbac.apply(Event::from_object("clusterrolebindings", binding, true).expect("a binding"));
+    }
+    assert!(
+        !path("system:monitoring", "/metrics"),
+        "gone with its binding"
+    );
+    assert!(Event::from_object("pods", &policy.roles[0], false).is_none());
+    assert!(
+        Event::from_object("roles", &policy.cluster_roles[0], false).is_none(),
+        "has no namespace"
+    );
+    assert!(
+        Event::from_object("clusterroles", &policy.roles[0], false).is_none(),
+        "has a namespace"
+    );
 }

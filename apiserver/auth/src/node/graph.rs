@@ -62,6 +62,34 @@ pub struct NodeGraph {
 }
 
 impl NodeGraph {
+    /// Takes in an object of a plural resource that was added, changed or, with `gone`, deleted. Resources that
+    /// have no place in the graph are passed over.
+    pub fn apply(&mut self, resource: &str, object: &Value, gone: bool) {
+        let kind = match resource {
+            "pods" => ObjectKind::Pod,
+            "persistentvolumes" => ObjectKind::PersistentVolume,
+            "volumeattachments" => ObjectKind::VolumeAttachment,
+            "resourceslices" => ObjectKind::ResourceSlice,
+            "podcertificaterequests" => ObjectKind::PodCertificateRequest,
+            _ => return,
+        };
+        if gone {
+            let text = |pointer: &str| {
+                object
+                    .pointer(pointer)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            };
+            self.remove(kind, text("/metadata/namespace"), text("/metadata/name"));
+            return;
+        }
+        match kind {
+            ObjectKind::Pod => self.set_pod(object),
+            ObjectKind::PersistentVolume => self.set_persistent_volume(object),
+            other => self.set_on_node(other, object),
+        }
+    }
+
     /// A pod was added or changed.
     pub fn set_pod(&mut self, pod: &Value) {
         let text = |pointer: &str| {

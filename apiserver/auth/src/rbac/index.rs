@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::object::{Binding, Role, RoleKind, RoleRef};
+use super::object::{Binding, Role, RoleKind, RoleRef, meta};
 use super::rule::{PolicyRule, url_matches};
 use crate::attributes::Attributes;
 use crate::text::quoted;
@@ -22,6 +22,29 @@ pub enum Event {
     Binding(Binding),
     /// A role binding (namespace, name) or cluster role binding (empty, name) is gone.
     BindingGone(String, String),
+}
+
+impl Event {
+    /// The event for an object of one of the four resources (`roles`, `clusterroles`, …) that was added, changed
+    /// or, with `gone`, deleted; `None` for other resources. Also `None` if a namespace is missing or too much: a
+    /// role must never be taken for a cluster role.
+    pub fn from_object(resource: &str, object: &serde_json::Value, gone: bool) -> Option<Event> {
+        let (namespace, name) = (meta(object, "namespace"), meta(object, "name"));
+        if resource.starts_with("cluster") != namespace.is_empty() {
+            return None;
+        }
+        match (resource, gone) {
+            ("roles" | "clusterroles", false) => Some(Event::Role(Role::from_value(object))),
+            ("roles" | "clusterroles", true) => Some(Event::RoleGone(namespace, name)),
+            ("rolebindings" | "clusterrolebindings", false) => {
+                Some(Event::Binding(Binding::from_value(object)))
+            }
+            ("rolebindings" | "clusterrolebindings", true) => {
+                Some(Event::BindingGone(namespace, name))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A role with its rules found by resource.
