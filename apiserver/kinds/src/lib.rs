@@ -12,6 +12,7 @@ mod scale;
 mod selectors;
 mod strategy;
 mod time;
+mod validate;
 mod value;
 mod warnings;
 
@@ -24,4 +25,5 @@ pub use strategy::{
     Context, Part, Strategy, User, complete_name, grace_period_seconds,
     orphans_dependents_by_default, prepare_for_create, prepare_for_update,
 };
+pub use validate::{has_rules, validate_create, validate_update};
 pub use warnings::{deprecation, warnings};

@@ -24,6 +24,12 @@ pub(crate) fn selector_text(selector: Option<&Value>) -> Option<String> {
     )
 }
 
+/// Whether a label selector selects these labels. An empty selector selects all, none selects nothing.
+pub(crate) fn selects(selector: &Value, labels: Option<&Value>) -> bool {
+    let labels = labels.and_then(Value::as_object);
+    from_label_selector(selector).is_ok_and(|selector| selector.matches(labels))
+}
+
 /// The selector of a workload as text, whether it is a plain map (replication controllers) or not.
 pub(crate) fn workload_selector_text(object: &Value, kind: &str) -> String {
     let selector = at(object, "spec.selector");

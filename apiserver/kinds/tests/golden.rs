@@ -7,7 +7,7 @@
 
 use mainstay_kinds::{
     Context, KindRef, Part, User, columns, default_object, prepare_for_create, prepare_for_update,
-    row,
+    row, validate_create, validate_update, warnings,
 };
 use mainstay_schema::{Resource, resources};
 use serde_json::Value;
@@ -103,5 +103,18 @@ fn every_kind_prints_a_row() {
             };
             assert!(fits, "{} {}: {cell}", resource.kind, column.name);
         }
+    }
+}
+
+#[test]
+fn validation_survives_every_field_set() {
+    for (resource, mut object) in objects() {
+        default_object(resource, &mut object);
+        let _ = validate_create(resource, &object);
+        for part in [Part::Main, Part::Status, Part::Approval, Part::Resize] {
+            let _ = validate_update(resource, &object, &object, part);
+            let _ = validate_update(resource, &object, &Value::Null, part);
+        }
+        let _ = warnings(resource, &object, None);
     }
 }

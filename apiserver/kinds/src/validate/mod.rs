@@ -1,0 +1,88 @@
+//! Validation: whether an object makes sense, beyond having the shape of its kind.
+//!
+//! Rules and texts are upstream's, since clients match on them. Kinds without rules here get their
+//! metadata checked; the schema says the rest. Objects are defaulted and prepared before.
+
+mod autoscaling;
+mod certificates;
+mod cluster;
+mod config;
+mod containers;
+mod cron;
+mod differences;
+mod endpoints;
+mod env;
+mod jobs;
+mod network;
+mod place;
+mod pod_spec;
+mod pods;
+mod policy;
+mod probes;
+mod resources;
+mod rows;
+mod scheduling;
+mod security;
+mod services;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod volumes;
+mod workloads;
+
+use crate::kind::KindRef;
+use crate::strategy::{Part, Strategy};
+use mainstay_machinery::field::{ErrorList, Path};
+use mainstay_machinery::validate::{object_meta, object_meta_update};
+use mainstay_schema::resources;
+use serde_json::Value;
+
+type CreateRule = fn(&Value, &mut ErrorList);
+type UpdateRule = fn(&Value, &Value, Part, &mut ErrorList);
+
+/// Whether a kind has rules of its own beyond those of metadata.
+#[must_use]
+pub fn has_rules<'a>(kind: impl Into<KindRef<'a>>) -> bool {
+    rows::of(kind.into()).is_some()
+}
+
+/// What is wrong with an object to be created, metadata included. Nothing, if it may be.
+#[must_use]
+pub fn validate_create<'a>(kind: impl Into<KindRef<'a>>, object: &Value) -> ErrorList {
+    let kind = kind.into();
+    let rule = Strategy::of(kind).name_rule();
+    let mut errors = object_meta(object, is_namespaced(kind), rule, &Path::new("metadata"));
+    if let Some(row) = rows::of(kind) {
+        (row.create)(object, &mut errors);
+    }
+    errors
+}
+
+/// What is wrong with an update of a part of an object, metadata included.
+#[must_use]
+pub fn validate_update<'a>(
+    kind: impl Into<KindRef<'a>>,
+    new: &Value,
+    old: &Value,
+    part: Part,
+) -> ErrorList {
+    let kind = kind.into();
+    let mut errors = object_meta_update(new, old, &Path::new("metadata"));
+    let Some(row) = rows::of(kind) else {
+        return errors;
+    };
+    if row.again && part == Part::Main {
+        (row.create)(new, &mut errors);
+    }
+    if let Some(update) = row.update {
+        update(new, old, part, &mut errors);
+    }
+    errors
+}
+
+fn is_namespaced(kind: KindRef<'_>) -> bool {
+    resources()
+        .iter()
+        .find(|resource| resource.kind == kind.kind && resource.group == kind.group)
+        .is_none_or(|resource| resource.namespaced)
+}
