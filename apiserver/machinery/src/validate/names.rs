@@ -32,8 +32,8 @@ pub fn name_is_path_segment(name: &str, prefix: bool) -> Messages {
     }
 }
 
-/// A dash may end a prefix, since characters follow. Upstream replaces the last two characters by `a`; what is
-/// checked is the same but for a prefix of two characters whose first is malformed.
+/// A dash may end a prefix, since characters follow. As upstream the last two characters are replaced by `a`, so the
+/// one before the dash is not looked at here; the generated name is checked whole.
 fn mask_trailing_dash(name: &str, prefix: bool) -> String {
     match name.strip_suffix('-') {
         Some(rest) if prefix && !rest.is_empty() => {
