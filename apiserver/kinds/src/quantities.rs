@@ -32,14 +32,16 @@ pub(crate) fn amounts(value: &Value, path: &str) -> Amounts {
     entries(value, path).filter_map(named).collect()
 }
 
-/// Adds amounts up; a sum too large to be a quantity stays what it was.
+/// Adds amounts up. Instead of a sum too large to be a quantity there is the larger amount, which no bound
+/// anyone sets allows either.
 pub(crate) fn add(sum: &mut Amounts, more: &Amounts) {
     for (name, amount) in more {
         match sum.get_mut(name) {
             Some(known) => {
-                if let Some(total) = known.checked_add(amount) {
-                    *known = total;
-                }
+                *known = match known.checked_add(amount) {
+                    Some(total) => total,
+                    None => (&*known).max(amount).clone(),
+                };
             }
             None => {
                 sum.insert(name.clone(), amount.clone());

@@ -4,19 +4,24 @@ use crate::quantities::{Amounts, add, amounts, raise};
 use crate::value::{at, list, text};
 use serde_json::Value;
 
-/// Requests or limits of all containers together, of a pod spec. Containers run side by side, so
-/// theirs add up; init containers run one after the other beside the sidecars started before, so
-/// the largest of those counts.
+/// Requests or limits of all containers together, of a pod spec.
 pub(crate) fn of_containers(spec: &Value, which: &str) -> Amounts {
     let path = format!("resources.{which}");
+    sum_containers(spec, |container| amounts(container, &path))
+}
+
+/// The amounts of all containers of a pod spec together. Containers run side by side, so theirs add up;
+/// init containers run one after the other beside the sidecars started before, so the largest of those
+/// counts.
+pub(crate) fn sum_containers(spec: &Value, own: impl Fn(&Value) -> Amounts) -> Amounts {
     let mut sum = Amounts::new();
     for container in list(spec, "containers") {
-        add(&mut sum, &amounts(container, &path));
+        add(&mut sum, &own(container));
     }
     let mut sidecars = Amounts::new();
     let mut peak = Amounts::new();
     for container in list(spec, "initContainers") {
-        let own = amounts(container, &path);
+        let own = own(container);
         if text(container, "restartPolicy") == "Always" {
             add(&mut sum, &own);
             add(&mut sidecars, &own);
