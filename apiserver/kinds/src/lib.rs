@@ -6,6 +6,7 @@ mod defaults;
 mod fields;
 mod image;
 mod kind;
+pub mod limits;
 mod quantities;
 mod resources;
 mod scale;
