@@ -131,11 +131,11 @@ async fn measure(cluster: &Cluster, watchers: usize, by_node: bool) {
     let cache = start_cache(client);
     let until = tokio::time::Instant::now() + Duration::from_secs(60);
     cache.ready(until).await.expect("the store answers");
-    let (start, before_kib) = (Instant::now(), resident_kib());
     let received = Arc::new(Received {
         latencies: (0..200_000).map(|_| AtomicU64::new(0)).collect(),
         ..Received::default()
     });
+    let (start, before_kib) = (Instant::now(), resident_kib());
     let mut tasks = tokio::task::JoinSet::new();
     for index in 0..watchers {
         let scope = if by_node {
