@@ -1,7 +1,7 @@
 //! Amounts of resources (`cpu: 500m`, `memory: 1Gi`), as the rules of kinds need them.
 
 use crate::value::entries;
-use mainstay_machinery::quantity::Quantity;
+use mainstay_machinery::quantity::{Format, Quantity};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -50,6 +50,16 @@ pub(crate) fn add(sum: &mut Amounts, more: &Amounts) {
     }
 }
 
+/// What is left of an amount, at least zero. A difference that is no quantity differs from the amount in
+/// digits nobody looks at, so the amount stands.
+pub(crate) fn rest(amount: &Quantity, taken: &Quantity) -> Quantity {
+    if amount <= taken {
+        return Quantity::zero(Format::DecimalSi);
+    }
+    let left = amount.checked_sub(taken);
+    left.unwrap_or_else(|| amount.clone())
+}
+
 pub(crate) fn raise(most: &mut Amounts, other: &Amounts) {
     for (name, amount) in other {
         if most.get(name).is_none_or(|known| known < amount) {
@@ -70,6 +80,22 @@ pub(crate) fn fill(list: &mut Map<String, Value>, amounts: &Amounts) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn sums_and_differences_of_any_size_are_safe_bounds() {
+        let of = |text: &str| Quantity::parse(text).expect("a quantity");
+        for (a, b, sum, left) in [
+            ("3", "500m", "3500m", "2500m"),
+            ("1", "2", "3", "0"),
+            ("1e60", "1", "1e60", "1e60"),
+            ("1", "1e60", "1e60", "0"),
+        ] {
+            let mut total = Amounts::from([("x".to_owned(), of(a))]);
+            add(&mut total, &Amounts::from([("x".to_owned(), of(b))]));
+            assert_eq!(total["x"], of(sum), "{a} + {b}");
+            assert_eq!(rest(&of(a), &of(b)), of(left), "{a} - {b}");
+        }
+    }
 
     #[test]
     fn lists_are_rounded_up_to_thousandths() {

@@ -4,10 +4,9 @@
 //! counts. Once the node has said that it can never fulfil the spec, the spec does not count.
 
 use super::names::is_pod_level;
-use crate::quantities::{Amounts, add, amounts, raise};
+use crate::quantities::{Amounts, add, amounts, raise, rest};
 use crate::resources::{of_containers, sum_containers};
 use crate::value::{has, list, map, text};
-use mainstay_machinery::quantity::{Format, Quantity};
 use serde_json::Value;
 
 static NOTHING: Value = Value::Null;
@@ -94,10 +93,7 @@ fn without_overhead(pod: &Value, path: &str) -> Amounts {
     let mut found = amounts(pod, path);
     for (name, overhead) in amounts(pod, "spec.overhead") {
         if let Some(amount) = found.get_mut(&name) {
-            *amount = amount
-                .checked_sub(&overhead)
-                .filter(|rest| rest.signum() > 0)
-                .unwrap_or_else(|| Quantity::zero(Format::DecimalSi));
+            *amount = rest(amount, &overhead);
         }
     }
     found

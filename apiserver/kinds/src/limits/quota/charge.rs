@@ -1,7 +1,7 @@
 //! Adding usage to what is used already.
 
 use super::Usage;
-use crate::quantities::{add, amounts};
+use crate::quantities::{add, amounts, rest};
 use crate::value::{set, text};
 use mainstay_machinery::quantity::{Format, Quantity};
 use serde_json::{Map, Value};
@@ -10,9 +10,8 @@ use serde_json::{Map, Value};
 /// Less usage is left to the next recount, as upstream: the object may not get stored after all.
 pub(super) fn added(new: &Usage, old: Option<&Usage>) -> Usage {
     let growth = |(name, amount): (&String, &Quantity)| {
-        let before = old.and_then(|old| old.get(name));
-        let more = match before {
-            Some(before) => amount.checked_sub(before)?,
+        let more = match old.and_then(|old| old.get(name)) {
+            Some(before) => rest(amount, before),
             None => amount.clone(),
         };
         (more.signum() > 0).then(|| (name.clone(), more))

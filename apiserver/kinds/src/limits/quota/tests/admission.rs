@@ -99,6 +99,14 @@ fn charges_add_to_what_is_used() {
         (
             quota("0", "1"),
             json!({"requests.cpu": "1e60"}),
+            Some(json!({"requests.cpu": "1"})),
+            Err(
+                "exceeded quota: q, requested: requests.cpu=1e60, used: requests.cpu=1, limited: requests.cpu=2",
+            ),
+        ),
+        (
+            quota("0", "1"),
+            json!({"requests.cpu": "1e60"}),
             None,
             Err(
                 "exceeded quota: q, requested: requests.cpu=1e60, used: requests.cpu=1, limited: requests.cpu=2",
