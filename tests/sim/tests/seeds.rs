@@ -27,12 +27,6 @@ fn a_physical_compaction_ends_after_a_restart() {
     holds(21);
 }
 
-/// A learner that was removed while nobody could reach it never heard of that, and waited for a leader for ever.
-#[test]
-fn a_learner_removed_behind_a_partition_ends() {
-    holds(203_459);
-}
-
 /// The same seed is the same run, to the last byte on the network.
 #[test]
 fn a_seed_replays_identically() {

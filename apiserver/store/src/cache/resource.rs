@@ -160,6 +160,11 @@ impl ResourceCache {
         }
     }
 
+    /// What the cache has at this moment, which is nothing before its first list.
+    pub fn now(&self, scope: &Scope) -> View {
+        self.shared.view(scope)
+    }
+
     /// Starts a watch.
     pub async fn watch(
         &self,

@@ -1,0 +1,35 @@
+//! Every limit of this crate.
+
+use std::time::Duration;
+
+/// Requests at a time, by default those of upstream.
+pub(crate) const READS_INFLIGHT_MAX: usize = 400;
+pub(crate) const WRITES_INFLIGHT_MAX: usize = 200;
+
+/// Bytes of a request's body: upstream's limit.
+pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
+
+/// Time for a TLS handshake.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the head of an HTTP/1 request.
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(32);
+/// Streams of an HTTP/2 connection at a time: upstream's number. A client that watches more opens connections.
+pub(crate) const STREAMS_MAX: u32 = 1000;
+/// Bytes on their way in one HTTP/2 stream.
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// Time that running requests have when the server ends.
+pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Seconds after which a refused request may be tried again.
+pub(crate) const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// Attempts of a write that others get in the way of, each from the then current object.
+pub(crate) const CONFLICT_ATTEMPTS_MAX: usize = 5;
+/// Attempts with other random names when one is taken: upstream's number.
+pub(crate) const GENERATE_NAME_ATTEMPTS_MAX: usize = 8;
+
+/// Series of request metrics: more than there are verbs of all resources.
+pub(crate) const METRIC_SERIES_MAX: usize = 4_000;
+
+/// Bytes of a list that are joined before they are sent.
+pub(crate) const LIST_CHUNK_BYTES: usize = 64 << 10;

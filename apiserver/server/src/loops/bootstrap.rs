@@ -1,0 +1,96 @@
+//! System namespaces, priority classes and the service `kubernetes`: created if they are missing.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use mainstay_auth::UserInfo;
+use mainstay_machinery::status::{Reason, StatusError};
+use serde_json::{Value, json};
+
+use crate::registry::{Create, Registry};
+
+/// Namespaces every cluster has.
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+/// Creates what is missing.
+pub(crate) async fn bootstrap(
+    registry: &Registry,
+    range: Ipv4Net,
+    port: u16,
+) -> Result<(), StatusError> {
+    for name in NAMESPACES {
+        let object = json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name },
+        });
+        ensure(registry, "", "namespaces", "", object).await?;
+    }
+    for (name, value) in [
+        ("system-cluster-critical", 2_000_000_000_i64),
+        ("system-node-critical", 2_000_001_000),
+    ] {
+        let object = json!({
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": { "name": name },
+            "value": value,
+            "description": "Used for system critical pods.",
+        });
+        ensure(registry, "scheduling.k8s.io", "priorityclasses", "", object).await?;
+    }
+    let object = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "ServiceCIDR",
+        "metadata": { "name": "kubernetes" },
+        "spec": { "cidrs": [range.to_string()] },
+    });
+    ensure(registry, "networking.k8s.io", "servicecidrs", "", object).await?;
+    service(registry, range, port).await
+}
+
+/// The service that pods reach the API by, at the first address of the range.
+async fn service(registry: &Registry, range: Ipv4Net, port: u16) -> Result<(), StatusError> {
+    let first = Ipv4Addr::from(u32::from(range.network()).saturating_add(1));
+    let object = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": { "component": "apiserver", "provider": "kubernetes" },
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": first.to_string(),
+            "sessionAffinity": "None",
+            "ports": [{ "name": "https", "port": 443, "protocol": "TCP", "targetPort": port }],
+        },
+    });
+    ensure(registry, "", "services", "default", object).await
+}
+
+/// Creates an object unless one of its name exists.
+pub(super) async fn ensure(
+    registry: &Registry,
+    group: &str,
+    plural: &str,
+    namespace: &str,
+    object: Value,
+) -> Result<(), StatusError> {
+    let resource = mainstay_schema::resource(group, "v1", plural)
+        .ok_or_else(|| StatusError::internal(format_args!("the table has no {plural}")))?;
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    if registry.find(resource, namespace, name).await?.is_some() {
+        return Ok(());
+    }
+    let user = UserInfo::apiserver();
+    let create = Create {
+        resource,
+        namespace,
+        user: &user,
+        dry_run: false,
+    };
+    match registry.create(&create, object).await {
+        Err(e) if e.reason != Reason::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,11 @@
+//! What every server does beside answering: objects a cluster cannot be without, and what keeps them true.
+
+mod bootstrap;
+mod endpoints;
+mod nodes;
+mod policy;
+
+pub(crate) use bootstrap::bootstrap;
+pub(crate) use endpoints::publish_endpoints;
+pub(crate) use nodes::feed_nodes;
+pub(crate) use policy::{feed_authorizer, reconcile_policy};

@@ -1,0 +1,437 @@
+//! From a request to the verb that answers it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use mainstay_apistore::{Client, LeasePool, ResourceCache, Scope, Stored};
+use mainstay_auth::Authorizer;
+use mainstay_kinds::Part;
+use mainstay_machinery::decode::FieldValidation;
+use mainstay_machinery::meta;
+use mainstay_machinery::status::{Reason, StatusError};
+use mainstay_schema::{Resource, Verb};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::codec::{self, Media};
+use super::create::Create;
+use super::delete::{Delete, DeleteOptions, Gone, answers_object, success};
+use super::keys::Keys;
+use super::update::Update;
+use super::write::{Written, of_resource, store_failure};
+use super::{convert, sub};
+use crate::admission::Admission;
+use crate::answer::{self, Answer};
+use crate::limits::BODY_BYTES_MAX;
+use crate::metrics::Metrics;
+use crate::request::{Accepted, Offer, Target, WriteOptions, negotiate};
+use crate::server::{Call, Warnings};
+
+/// All resources over one store.
+pub(crate) struct Registry {
+    pub(crate) client: Client,
+    pub(crate) keys: Keys,
+    /// By prefix in the store: two versions of a kind share one.
+    pub(crate) caches: HashMap<String, Arc<ResourceCache>>,
+    pub(crate) leases: LeasePool,
+    pub(crate) event_ttl: Duration,
+    pub(crate) admission: Admission,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) identity: Arc<crate::identity::Identity>,
+    pub(crate) components: crate::components::Components,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Shortest time of a watch that does not say its own, in seconds.
+    pub(crate) watch_seconds: u64,
+    /// Becomes true when the server ends.
+    pub(crate) ending: watch::Receiver<bool>,
+}
+
+/// A request about one resource.
+pub(crate) struct Request<'a> {
+    pub(crate) call: &'a Call<'a>,
+    pub(crate) target: &'a Target,
+    pub(crate) resource: &'static Resource,
+    pub(crate) accepted: Accepted,
+}
+
+impl Registry {
+    pub(crate) async fn answer(&self, call: &Call<'_>, body: Incoming) -> Answer {
+        let Some(target) = &call.info.target else {
+            return Err(StatusError::unknown_path());
+        };
+        let found = mainstay_schema::resource(&target.group, &target.version, &target.resource);
+        let Some(resource) = found.filter(|found| fits(found, target)) else {
+            return Err(StatusError::unknown_path());
+        };
+        let offer = Offer {
+            protobuf: true,
+            forms: target.subresource.is_empty(),
+        };
+        let header = call
+            .headers
+            .get(ACCEPT)
+            .and_then(|accept| accept.to_str().ok());
+        let Some(accepted) = negotiate(header, offer) else {
+            return Err(StatusError::not_acceptable(&[
+                "application/json",
+                "application/yaml",
+                "application/vnd.kubernetes.protobuf",
+            ]));
+        };
+        let request = Request {
+            call,
+            target,
+            resource,
+            accepted,
+        };
+        if target.subresource.is_empty() {
+            self.main(&request, body).await
+        } else {
+            sub::answer(self, &request, body).await
+        }
+    }
+
+    async fn main(&self, request: &Request<'_>, body: Incoming) -> Answer {
+        let verb = request.verb()?;
+        if !request.resource.verbs.contains(verb) {
+            return Err(StatusError::method_not_supported(
+                of_resource(request.resource),
+                verb.name(),
+            ));
+        }
+        if request.resource.store_prefix.is_empty() {
+            return sub::virtual_resource(self, request, verb, body).await;
+        }
+        match verb {
+            Verb::Get => self.get(request).await,
+            Verb::List => self.list(request).await,
+            Verb::Watch => self.watch(request).await,
+            Verb::Create => self.post(request, body).await,
+            Verb::Update => self.put(request, body, Part::Main).await,
+            Verb::Patch => self.patch(request, body, Part::Main).await,
+            Verb::Delete => self.delete_one(request, body).await,
+            Verb::DeleteCollection => self.delete_all(request, body).await,
+        }
+    }
+
+    async fn post(&self, request: &Request<'_>, body: Incoming) -> Answer {
+        let options = WriteOptions::parse(request.call.query)?;
+        let body = read(body).await?;
+        let (mut object, mut warnings) = request.decode(&body, options.field_validation)?;
+        request.check_namespace(&object)?;
+        convert::to_stored(request.resource, &mut object);
+        let create = Create {
+            resource: request.stored(),
+            namespace: &request.target.namespace,
+            user: request.call.user,
+            dry_run: options.dry_run,
+        };
+        let mut written = self.create(&create, object).await?;
+        warnings.append(&mut written.warnings);
+        written.warnings = warnings;
+        self.answer_written(request, written)
+    }
+
+    pub(super) async fn put(&self, request: &Request<'_>, body: Incoming, part: Part) -> Answer {
+        let options = WriteOptions::parse(request.call.query)?;
+        let body = read(body).await?;
+        let (mut object, warnings) = request.decode(&body, options.field_validation)?;
+        request.check_namespace(&object)?;
+        request.check_name(&object)?;
+        convert::to_stored(request.resource, &mut object);
+        let update = request.update(part, options.dry_run, false);
+        let mut written = self.update(&update, &move |_| Ok(object.clone())).await?;
+        written.warnings.splice(0..0, warnings);
+        self.answer_written(request, written)
+    }
+
+    pub(super) async fn patch(&self, request: &Request<'_>, body: Incoming, part: Part) -> Answer {
+        let options = WriteOptions::parse(request.call.query)?;
+        let body = read(body).await?;
+        let media = request.content_type();
+        let patch = codec::Patch::read(media, &body)?;
+        if options.force.is_some() {
+            return Err(StatusError::bad_request(
+                "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch",
+            ));
+        }
+        let update = request.update(part, options.dry_run, true);
+        let resource = request.resource;
+        let found = parking_lot::Mutex::new(Vec::new());
+        let change = |current: Option<&Value>| {
+            let Some(current) = current else {
+                return Err(StatusError::not_found(
+                    of_resource(resource),
+                    &request.target.name,
+                ));
+            };
+            let mut served = current.clone();
+            convert::to_served(resource, &mut served);
+            let patched = patch.apply(
+                &served,
+                resource.gvk(),
+                resource.ty,
+                options.field_validation,
+            )?;
+            let mut object = patched.object;
+            *found.lock() = patched.warnings;
+            request.check_name(&object)?;
+            request.check_namespace(&object)?;
+            convert::to_stored(resource, &mut object);
+            Ok(object)
+        };
+        let mut written = self.update(&update, &change).await?;
+        written.warnings.splice(0..0, found.into_inner());
+        self.answer_written(request, written)
+    }
+
+    async fn delete_one(&self, request: &Request<'_>, body: Incoming) -> Answer {
+        let options = request.delete_options(body).await?;
+        let delete = Delete {
+            resource: request.stored(),
+            namespace: &request.target.namespace,
+            name: &request.target.name,
+            user: request.call.user,
+            options: &options,
+        };
+        match self.delete(&delete).await? {
+            Gone::Now(object) if !answers_object(request.resource) => {
+                let status = success(request.resource, &object);
+                answer::object(StatusCode::OK, &status, request.accepted)
+            }
+            Gone::Now(mut object) | Gone::Later(mut object) => {
+                convert::to_served(request.resource, &mut object);
+                self.answer_object(request, StatusCode::OK, object)
+            }
+        }
+    }
+
+    /// Deletes what a list with the same selectors would show.
+    async fn delete_all(&self, request: &Request<'_>, body: Incoming) -> Answer {
+        let options = request.delete_options(body).await?;
+        let found = self.selected(request).await?;
+        let mut gone = Vec::with_capacity(found.len());
+        for object in found {
+            let delete = Delete {
+                resource: request.stored(),
+                namespace: meta::namespace(&object),
+                name: meta::name(&object),
+                user: request.call.user,
+                options: &options,
+            };
+            match self.delete(&delete).await {
+                Ok(Gone::Now(mut object) | Gone::Later(mut object)) => {
+                    convert::to_served(request.resource, &mut object);
+                    gone.push(object);
+                }
+                // Somebody else was faster.
+                Err(e) if e.reason == Reason::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.answer_values(request, gone)
+    }
+
+    /// Answers an object that was written.
+    pub(super) fn answer_written(&self, request: &Request<'_>, mut written: Written) -> Answer {
+        convert::to_served(request.resource, &mut written.object);
+        let code = match written.created {
+            true => StatusCode::CREATED,
+            false => StatusCode::OK,
+        };
+        let mut response = self.answer_object(request, code, written.object)?;
+        response.extensions_mut().insert(Warnings(written.warnings));
+        Ok(response)
+    }
+
+    /// The event's lease, for kinds that go by themselves.
+    pub(crate) async fn lease_of(&self, resource: &Resource) -> Result<i64, StatusError> {
+        if resource.plural != "events" {
+            return Ok(0);
+        }
+        let lease = self.leases.lease(self.event_ttl).await;
+        lease.map_err(|e| store_failure(&e))
+    }
+
+    /// The cache of a resource; every stored one has one.
+    pub(crate) fn cache(&self, resource: &Resource) -> &Arc<ResourceCache> {
+        self.caches
+            .get(&resource.store_prefix)
+            .expect("a cache is made for every prefix of the table")
+    }
+
+    /// What the cache knows of an object, if it does.
+    pub(super) fn cached(&self, resource: &Resource, key: &Bytes) -> Option<Stored> {
+        let view = self.cache(resource).now(&Scope::Key(key.clone()));
+        let object = view.get(key)?;
+        Some(Stored {
+            key: object.key.clone(),
+            value: object.value.clone(),
+            revision: object.revision,
+            created: 0,
+            lease: if self.is_leased(resource) { -1 } else { 0 },
+        })
+        // Its lease is not known to the cache: such objects are read anew.
+        .filter(|stored| stored.lease == 0)
+    }
+
+    fn is_leased(&self, resource: &Resource) -> bool {
+        resource.plural == "events"
+    }
+}
+
+impl Request<'_> {
+    pub(super) fn write_options(&self) -> Result<WriteOptions, StatusError> {
+        WriteOptions::parse(self.call.query)
+    }
+
+    fn verb(&self) -> Result<Verb, StatusError> {
+        let name = self.call.info.verb;
+        let verb = Verb::ALL.into_iter().find(|verb| verb.name() == name);
+        verb.ok_or_else(|| StatusError::method_not_supported(of_resource(self.resource), name))
+    }
+
+    /// The resource whose kind is stored: differs where two versions share a storage.
+    pub(crate) fn stored(&self) -> &'static Resource {
+        let gvk = self.resource.storage_gvk;
+        mainstay_schema::resource(gvk.group, gvk.version, self.resource.plural)
+            .unwrap_or(self.resource)
+    }
+
+    pub(super) fn update(&self, part: Part, dry_run: bool, repeatable: bool) -> Update<'_> {
+        Update {
+            resource: self.stored(),
+            namespace: &self.target.namespace,
+            name: &self.target.name,
+            part,
+            subresource: &self.target.subresource,
+            user: self.call.user,
+            dry_run,
+            repeatable,
+            direct: false,
+            may_create: !repeatable,
+        }
+    }
+
+    pub(super) fn content_type(&self) -> &str {
+        let header = self.call.headers.get(CONTENT_TYPE);
+        let text = header
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        text.split(';').next().unwrap_or_default().trim()
+    }
+
+    /// The body as an object of this resource's kind.
+    pub(super) fn decode(
+        &self,
+        body: &Bytes,
+        validation: FieldValidation,
+    ) -> Result<(Value, Vec<String>), StatusError> {
+        let gvk = self.resource.gvk();
+        codec::decode_body(
+            body,
+            Media::of(self.content_type())?,
+            gvk,
+            self.resource.ty,
+            validation,
+        )
+    }
+
+    pub(super) fn check_namespace(&self, object: &Value) -> Result<(), StatusError> {
+        let own = meta::namespace(object);
+        match own.is_empty() || own == self.target.namespace || self.resource.kind == "Namespace" {
+            true => Ok(()),
+            false => Err(StatusError::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            )),
+        }
+    }
+
+    fn check_name(&self, object: &Value) -> Result<(), StatusError> {
+        let own = meta::name(object);
+        if own == self.target.name {
+            return Ok(());
+        }
+        Err(match own.is_empty() {
+            true => StatusError::bad_request(
+                "name must be provided in the object's metadata or match the name of the URL",
+            ),
+            false => StatusError::bad_request(format!(
+                "the name of the object ({own}) does not match the name on the URL ({})",
+                self.target.name
+            )),
+        })
+    }
+
+    /// Options of a deletion from body and query; the body counts where both say something.
+    pub(super) async fn delete_options(
+        &self,
+        body: Incoming,
+    ) -> Result<DeleteOptions, StatusError> {
+        let query = self.call.query;
+        let body = read(body).await?;
+        let mut value = match body.is_empty() {
+            true => Value::Null,
+            false => codec::decode_options(&body, self.content_type())?,
+        };
+        for name in [
+            "propagationPolicy",
+            "gracePeriodSeconds",
+            "orphanDependents",
+        ] {
+            if let Some(text) = query.get(name)
+                && value[name].is_null()
+            {
+                let parsed = match name {
+                    "propagationPolicy" => text.into(),
+                    "gracePeriodSeconds" => text.parse::<i64>().map(Value::from).map_err(|_| {
+                        StatusError::bad_request(format!(
+                            "gracePeriodSeconds: {text:?} is no number"
+                        ))
+                    })?,
+                    _ => Value::from(query.flag(name)),
+                };
+                value[name] = parsed;
+            }
+        }
+        let mut options = DeleteOptions::from_value(&value)?;
+        options.dry_run |= WriteOptions::parse(query)?.dry_run;
+        Ok(options)
+    }
+}
+
+/// Whether a resource can be named so: namespaced ones need a namespace but for lists, others have none.
+fn fits(resource: &Resource, target: &Target) -> bool {
+    let is_namespace = resource.kind == "Namespace" && resource.group.is_empty();
+    match (resource.namespaced, target.namespace.is_empty()) {
+        (true, true) => target.name.is_empty(),
+        (false, false) => is_namespace,
+        _ => true,
+    }
+}
+
+/// A whole body, if it is not too large.
+pub(super) async fn read(body: Incoming) -> Result<Bytes, StatusError> {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(e) if e.is::<http_body_util::LengthLimitError>() => Err(
+            StatusError::request_entity_too_large(format_args!("limit is {BODY_BYTES_MAX}")),
+        ),
+        Err(e) => Err(StatusError::bad_request(format!("reading the body: {e}"))),
+    }
+}
+
+/// The reason of a request that is not understood at all.
+pub(super) fn not_implemented(what: &str) -> StatusError {
+    StatusError::new(
+        501,
+        Reason::Unknown,
+        format!("{what} is not implemented by this server yet"),
+    )
+}

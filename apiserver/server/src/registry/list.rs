@@ -1,0 +1,488 @@
+//! Lists: served from the cache, in pieces, whatever their length.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use mainstay_apistore::{CacheError, Freshness, Object, PageRequest, Scope, View};
+use mainstay_machinery::encode::partial_metadata;
+use mainstay_machinery::selector::{FieldSelector, LabelSelector};
+use mainstay_machinery::status::StatusError;
+use mainstay_schema::Resource;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::codec;
+use super::dispatch::{Registry, Request};
+use super::read::READ_PATIENCE;
+use super::write::{parse_revision, store_failure, with_revision};
+use super::{convert, table};
+use crate::answer::{self, Answer};
+use crate::body::Body;
+use crate::limits::LIST_CHUNK_BYTES;
+use crate::request::{Encoding, Form, ListOptions, Match};
+
+/// Which objects are wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Selection {
+    labels: LabelSelector,
+    fields: FieldSelector,
+}
+
+impl Selection {
+    pub(super) fn parse(resource: &Resource, options: &ListOptions) -> Result<Self, StatusError> {
+        let labels = LabelSelector::parse(&options.label_selector)
+            .map_err(|e| StatusError::bad_request(e.to_string()))?;
+        let fields = FieldSelector::parse(&options.field_selector)
+            .map_err(|e| StatusError::bad_request(e.to_string()))?;
+        let known = mainstay_kinds::selectable_fields(mainstay_kinds::KindRef::from(resource));
+        for term in fields.terms() {
+            let field = term.field.as_str();
+            if !known.contains(&field) {
+                return Err(StatusError::bad_request(format!(
+                    "field label not supported: {field}"
+                )));
+            }
+        }
+        Ok(Self { labels, fields })
+    }
+
+    pub(super) fn is_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    pub(super) fn matches(&self, object: &Object) -> bool {
+        let attributes = &object.attributes;
+        self.labels.matches_with(|key| attributes.label(key))
+            && self
+                .fields
+                .matches_with(|field| Some(attributes.field(field).unwrap_or_default()))
+    }
+
+    /// The narrowest part of the cache with all selected objects.
+    pub(super) fn scope(&self, registry: &Registry, request: &Request<'_>) -> Scope {
+        let exact = |name: &str| self.fields.requires_exactly(name);
+        let namespace = match exact("metadata.namespace") {
+            Some(namespace) if request.target.namespace.is_empty() => namespace,
+            _ => request.target.namespace.as_str(),
+        };
+        if let Some(name) = exact("metadata.name")
+            && (!request.resource.namespaced || !namespace.is_empty())
+        {
+            return Scope::Key(registry.keys.object(request.resource, namespace, name));
+        }
+        if let Some(indexed) = codec::index_field(request.resource)
+            && let Some(value) = exact(indexed)
+            && !value.is_empty()
+        {
+            return Scope::index(value);
+        }
+        match namespace {
+            "" => Scope::All,
+            namespace => Scope::namespace(namespace),
+        }
+    }
+}
+
+/// Where the next page begins.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Continue {
+    /// `meta.k8s.io/v1`, as upstream.
+    v: String,
+    /// The revision of the list; -1 for a list that goes on without one.
+    rv: i64,
+    /// What of the last key follows the resource's prefix.
+    start: String,
+}
+
+impl Continue {
+    fn encode(revision: i64, start: &str) -> String {
+        use base64::Engine as _;
+        let token = json!({ "v": "meta.k8s.io/v1", "rv": revision, "start": start });
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(token.to_string())
+    }
+
+    fn decode(token: &str) -> Result<Self, StatusError> {
+        use base64::Engine as _;
+        let refused =
+            |why: &str| StatusError::bad_request(format!("continue key is not valid: {why}"));
+        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(token.trim_end_matches('='))
+            .map_err(|e| refused(&e.to_string()))?;
+        let decoded: Self = serde_json::from_slice(&bytes).map_err(|e| refused(&e.to_string()))?;
+        match decoded.v == "meta.k8s.io/v1" && decoded.rv != 0 && !decoded.start.is_empty() {
+            true => Ok(decoded),
+            false => Err(refused("server does not recognize this encoded version")),
+        }
+    }
+}
+
+/// A page: its objects, the revision of the list, and what follows.
+struct Page {
+    objects: Vec<Arc<Object>>,
+    revision: i64,
+    token: Option<String>,
+    remaining: Option<u64>,
+}
+
+impl Registry {
+    pub(super) async fn list(&self, request: &Request<'_>) -> Answer {
+        let options = ListOptions::parse(request.call.query, false)?;
+        let selection = Selection::parse(request.resource, &options)?;
+        let page = self.page(request, &options, &selection).await?;
+        self.answer_page(request, page)
+    }
+
+    async fn page(
+        &self,
+        request: &Request<'_>,
+        options: &ListOptions,
+        selection: &Selection,
+    ) -> Result<Page, StatusError> {
+        let (freshness, after) = freshness(options)?;
+        let prefix = self.keys.prefix(request.resource);
+        let after = after.map(|start| format!("{prefix}{start}"));
+        let scope = selection.scope(self, request);
+        let until = Instant::now() + READ_PATIENCE;
+        let listed = self
+            .cache(request.resource)
+            .list(&scope, freshness, until)
+            .await;
+        let view = match (listed, freshness) {
+            (Ok(view), _) => view,
+            // Older than the cache remembers, but the store may still have it.
+            (Err(CacheError::TooOld { .. }), Freshness::Exact(revision)) => {
+                return self
+                    .page_of_store(request, options, selection, revision, after)
+                    .await;
+            }
+            (Err(e), _) => return Err(cache_failure(&e)),
+        };
+        let revision = view.revision();
+        let view = match &after {
+            Some(key) => view.after(key.as_bytes()),
+            None => view,
+        };
+        Ok(cut(view, revision, options.limit, selection, &prefix))
+    }
+
+    async fn page_of_store(
+        &self,
+        request: &Request<'_>,
+        options: &ListOptions,
+        selection: &Selection,
+        revision: i64,
+        after: Option<String>,
+    ) -> Result<Page, StatusError> {
+        let prefix = self.keys.prefix(request.resource);
+        let of_namespace = match request.target.namespace.as_str() {
+            "" => prefix.clone(),
+            namespace => format!("{prefix}{namespace}/"),
+        };
+        let mut objects = Vec::new();
+        let mut after = after.map(Bytes::from);
+        let limit = options.limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit).unwrap_or(usize::MAX)
+        });
+        loop {
+            let asked = PageRequest {
+                prefix: of_namespace.clone().into(),
+                after: after.clone(),
+                limit: i64::try_from(limit.min(STORE_PAGE_KEYS)).unwrap_or(i64::MAX),
+                revision,
+                ..PageRequest::default()
+            };
+            let page = self.client.page(&asked).await;
+            let page = page.map_err(|e| match e {
+                mainstay_apistore::Failure::Compacted if after.is_some() => {
+                    StatusError::continue_expired()
+                }
+                other => store_failure(&other),
+            })?;
+            let decode = codec::decoder(request.stored());
+            let mut remaining = u64::try_from(page.remaining).unwrap_or(0);
+            let read = page.items.len();
+            for (at, stored) in page.items.into_iter().enumerate() {
+                let Some((value, attributes)) = decode(&stored.key, &stored.value) else {
+                    continue;
+                };
+                let object = Object {
+                    key: stored.key.clone(),
+                    revision: stored.revision,
+                    value,
+                    attributes,
+                };
+                if selection.matches(&object) {
+                    objects.push(Arc::new(object));
+                }
+                if objects.len() == limit {
+                    remaining += (read - at - 1) as u64;
+                    let start = rest_of(&stored.key, &prefix);
+                    return Ok(Page {
+                        objects,
+                        revision,
+                        token: (remaining > 0).then(|| Continue::encode(revision, &start)),
+                        remaining: selection
+                            .is_everything()
+                            .then_some(remaining)
+                            .filter(|n| *n > 0),
+                    });
+                }
+                after = Some(stored.key);
+            }
+            if remaining == 0 {
+                return Ok(Page {
+                    objects,
+                    revision,
+                    token: None,
+                    remaining: None,
+                });
+            }
+        }
+    }
+
+    /// All objects that a list with the request's selectors shows.
+    pub(super) async fn selected(&self, request: &Request<'_>) -> Result<Vec<Value>, StatusError> {
+        let options = ListOptions::parse(request.call.query, false)?;
+        let selection = Selection::parse(request.resource, &options)?;
+        let page = self.page(request, &options, &selection).await?;
+        page.objects
+            .iter()
+            .map(|object| {
+                let value = self.decode_stored(request.stored(), &object.value)?;
+                Ok(with_revision(value, object.revision))
+            })
+            .collect()
+    }
+
+    /// A list of objects that come from nowhere, or are gone.
+    pub(super) fn answer_values(&self, request: &Request<'_>, objects: Vec<Value>) -> Answer {
+        let metadata = json!({});
+        if request.accepted.form == Form::Table {
+            let options = table::Options::parse(request.call.query)?;
+            let rows = objects
+                .into_iter()
+                .map(|object| table::row_of(request.resource, object, options.include))
+                .collect();
+            let table = table::framed(table::definitions(request.resource), rows, metadata);
+            return Ok(answer::value(StatusCode::OK, &table, request.accepted));
+        }
+        let list = json!({
+            "kind": request.resource.list_kind(),
+            "apiVersion": request.resource.api_version(),
+            "metadata": metadata,
+            "items": objects,
+        });
+        answer::object(StatusCode::OK, &list, request.accepted)
+    }
+
+    fn answer_page(&self, request: &Request<'_>, page: Page) -> Answer {
+        let mut metadata = json!({ "resourceVersion": page.revision.to_string() });
+        if let Some(token) = page.token {
+            metadata["continue"] = token.into();
+        }
+        if let Some(remaining) = page.remaining {
+            metadata["remainingItemCount"] = remaining.into();
+        }
+        let accepted = request.accepted;
+        let raw = accepted.encoding == Encoding::Json
+            && accepted.form == Form::Objects
+            && !accepted.pretty
+            && convert::is_same(request.resource);
+        if raw {
+            let head = format!(
+                "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
+                request.resource.list_kind(),
+                request.resource.api_version()
+            );
+            let mut response = answer::json_bytes(StatusCode::OK, "");
+            *response.body_mut() = Body::Pieces(Box::new(Pieces::new(head, page.objects)));
+            return Ok(response);
+        }
+        let mut objects = Vec::with_capacity(page.objects.len());
+        for object in &page.objects {
+            let value = self.decode_stored(request.stored(), &object.value)?;
+            let mut value = with_revision(value, object.revision);
+            convert::to_served(request.resource, &mut value);
+            objects.push(value);
+        }
+        if accepted.form == Form::Table {
+            let options = table::Options::parse(request.call.query)?;
+            let rows = objects
+                .into_iter()
+                .map(|object| table::row_of(request.resource, object, options.include))
+                .collect();
+            let table = table::framed(table::definitions(request.resource), rows, metadata);
+            return Ok(answer::value(StatusCode::OK, &table, accepted));
+        }
+        let (kind, api_version) = match accepted.form {
+            Form::Metadata => {
+                objects = objects.iter().map(partial_metadata).collect();
+                (
+                    "PartialObjectMetadataList".to_owned(),
+                    "meta.k8s.io/v1".to_owned(),
+                )
+            }
+            _ => (request.resource.list_kind(), request.resource.api_version()),
+        };
+        let list = json!({
+            "kind": kind,
+            "apiVersion": api_version,
+            "metadata": metadata,
+            "items": objects,
+        });
+        answer::object(StatusCode::OK, &list, accepted)
+    }
+}
+
+/// Keys read from the store at a time.
+const STORE_PAGE_KEYS: usize = 1000;
+
+/// How current a list must be, and behind which key it begins.
+fn freshness(options: &ListOptions) -> Result<(Freshness, Option<String>), StatusError> {
+    if !options.continue_token.is_empty() {
+        if !options.resource_version.is_empty() && options.resource_version != "0" {
+            return Err(StatusError::bad_request(
+                "specifying resource version is not allowed when using continue",
+            ));
+        }
+        let token = Continue::decode(&options.continue_token)?;
+        let freshness = match token.rv {
+            revision if revision > 0 => Freshness::Exact(revision),
+            _ => Freshness::Consistent,
+        };
+        return Ok((freshness, Some(token.start)));
+    }
+    let revision = parse_revision(&options.resource_version)?;
+    let freshness = match (revision, options.version_match) {
+        (None, _) if options.resource_version == "0" => Freshness::Any,
+        (None, _) => Freshness::Consistent,
+        (Some(revision), Match::Exact) => Freshness::Exact(revision),
+        // With a limit, unset means exactly this revision, as upstream.
+        (Some(revision), Match::Unset) if options.limit.is_some() => Freshness::Exact(revision),
+        (Some(revision), _) => Freshness::NotOlderThan(revision),
+    };
+    Ok((freshness, None))
+}
+
+/// The first objects of a view, and where the next page begins.
+fn cut(
+    mut view: View,
+    revision: i64,
+    limit: Option<u64>,
+    selection: &Selection,
+    prefix: &str,
+) -> Page {
+    let everything = selection.is_everything();
+    let limit = limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    });
+    let mut objects = Vec::new();
+    let mut last = None;
+    while objects.len() < limit {
+        let Some(object) = view.pop_front() else {
+            break;
+        };
+        last = Some(object.key.clone());
+        if everything || selection.matches(&object) {
+            objects.push(object);
+        }
+    }
+    let remaining = view.len() as u64;
+    let token = last
+        .filter(|_| remaining > 0)
+        .map(|key| Continue::encode(revision, &rest_of(&key, prefix)));
+    Page {
+        objects,
+        revision,
+        token,
+        // How many of the rest are selected nobody knows.
+        remaining: (everything && remaining > 0).then_some(remaining),
+    }
+}
+
+fn rest_of(key: &[u8], prefix: &str) -> String {
+    let rest = key.strip_prefix(prefix.as_bytes()).unwrap_or(key);
+    String::from_utf8_lossy(rest).into_owned()
+}
+
+/// What a failed read of the cache is to a client.
+pub(super) fn cache_failure(failure: &CacheError) -> StatusError {
+    match failure {
+        CacheError::TooOld { .. } => StatusError::list_compacted(),
+        CacheError::TooLarge { requested, current } => StatusError::too_large_resource_version(
+            u64::try_from(*requested).unwrap_or(0),
+            u64::try_from(*current).unwrap_or(0),
+            1,
+        ),
+        CacheError::Store(failure) => store_failure(failure),
+        other => StatusError::service_unavailable(other.to_string()),
+    }
+}
+
+/// The bytes of a list, joined into chunks as they are sent.
+struct Pieces {
+    head: Option<String>,
+    objects: std::vec::IntoIter<Arc<Object>>,
+    first: bool,
+    done: bool,
+}
+
+impl Pieces {
+    fn new(head: String, objects: Vec<Arc<Object>>) -> Self {
+        Self {
+            head: Some(head),
+            objects: objects.into_iter(),
+            first: true,
+            done: false,
+        }
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        if self.done {
+            return None;
+        }
+        let mut chunk = Vec::with_capacity(LIST_CHUNK_BYTES + LIST_CHUNK_BYTES / 4);
+        if let Some(head) = self.head.take() {
+            chunk.extend_from_slice(head.as_bytes());
+        }
+        while chunk.len() < LIST_CHUNK_BYTES {
+            let Some(object) = self.objects.next() else {
+                chunk.extend_from_slice(b"]}\n");
+                self.done = true;
+                break;
+            };
+            if !std::mem::take(&mut self.first) {
+                chunk.push(b',');
+            }
+            codec::write_item(&object.value, object.revision, &mut chunk);
+        }
+        Some(chunk.into())
+    }
+}
+
+/// A list for loops of this process.
+impl Registry {
+    pub(crate) async fn all(
+        &self,
+        resource: &'static Resource,
+        scope: &Scope,
+    ) -> Result<Vec<Value>, StatusError> {
+        let until = Instant::now() + READ_PATIENCE;
+        let view = self
+            .cache(resource)
+            .list(scope, Freshness::Consistent, until)
+            .await
+            .map_err(|e| cache_failure(&e))?;
+        view.iter()
+            .map(|object| {
+                let value = self.decode_stored(resource, &object.value)?;
+                Ok(with_revision(value, object.revision))
+            })
+            .collect()
+    }
+}

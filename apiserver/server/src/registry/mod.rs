@@ -1,0 +1,29 @@
+//! One implementation of every verb for every resource.
+//!
+//! What differs between kinds is in tables (`mainstay-schema`, `mainstay-kinds`) and in a few hooks; nothing here
+//! knows a kind but for subresources that are actions (`sub`).
+
+mod codec;
+mod convert;
+mod create;
+mod delete;
+mod dispatch;
+mod keys;
+mod known;
+mod list;
+mod read;
+mod scaling;
+mod sub;
+mod table;
+mod update;
+mod watch;
+mod write;
+
+pub(crate) use codec::decoder;
+pub(crate) use create::Create;
+pub(crate) use delete::{Delete, DeleteOptions};
+pub(crate) use dispatch::Registry;
+pub(crate) use keys::Keys;
+pub(crate) use table::millis;
+pub(crate) use update::Update;
+pub(crate) use write::{after, of_resource, store_failure};

@@ -1,0 +1,96 @@
+//! Reading one object.
+
+use http::{Response, StatusCode};
+use mainstay_apistore::{Freshness, Object, Scope};
+use mainstay_machinery::encode::partial_metadata;
+use mainstay_machinery::status::StatusError;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::time::Instant;
+
+use super::codec;
+use super::dispatch::{Registry, Request};
+use super::list::cache_failure;
+use super::write::{of_resource, parse_revision, with_revision};
+use super::{convert, table};
+use crate::answer::{self, Answer};
+use crate::body::Body;
+use crate::request::{Encoding, Form};
+
+/// How long a read waits for the cache.
+pub(super) const READ_PATIENCE: Duration = Duration::from_secs(30);
+
+impl Registry {
+    pub(super) async fn get(&self, request: &Request<'_>) -> Answer {
+        let target = request.target;
+        let key = self
+            .keys
+            .object(request.resource, &target.namespace, &target.name);
+        let version = request
+            .call
+            .query
+            .get("resourceVersion")
+            .unwrap_or_default();
+        let freshness = match (version, parse_revision(version)?) {
+            ("", _) => None,
+            (_, None) => Some(Freshness::Any),
+            (_, Some(revision)) => Some(Freshness::NotOlderThan(revision)),
+        };
+        let not_found = || StatusError::not_found(of_resource(request.resource), &target.name);
+        let Some(freshness) = freshness else {
+            // One key is read from the store faster than a cache is shown to be current.
+            let stored = self.newest(&key).await?.ok_or_else(not_found)?;
+            let object = self.decode_stored(request.stored(), &stored.value)?;
+            return self.answer_stored(request, with_revision(object, stored.revision));
+        };
+        let until = Instant::now() + READ_PATIENCE;
+        let view = self
+            .cache(request.resource)
+            .list(&Scope::Key(key.clone()), freshness, until)
+            .await
+            .map_err(|e| cache_failure(&e))?;
+        let object = view.get(&key).ok_or_else(not_found)?;
+        self.answer_cached(request, object)
+    }
+
+    /// The bytes as they are, wherever that is what is wanted.
+    fn answer_cached(&self, request: &Request<'_>, object: &Object) -> Answer {
+        let plain = request.accepted.encoding == Encoding::Json
+            && request.accepted.form == Form::Objects
+            && !request.accepted.pretty;
+        if plain && convert::is_same(request.resource) {
+            let mut bytes = Vec::new();
+            codec::write_object(&object.value, object.revision, &mut bytes);
+            return Ok(answer::json_bytes(StatusCode::OK, bytes));
+        }
+        let value = self.decode_stored(request.stored(), &object.value)?;
+        self.answer_stored(request, with_revision(value, object.revision))
+    }
+
+    fn answer_stored(&self, request: &Request<'_>, mut object: Value) -> Answer {
+        convert::to_served(request.resource, &mut object);
+        self.answer_object(request, StatusCode::OK, object)
+    }
+
+    /// An object as it is served, in the form that was asked for.
+    pub(super) fn answer_object(
+        &self,
+        request: &Request<'_>,
+        code: StatusCode,
+        object: Value,
+    ) -> Result<Response<Body>, StatusError> {
+        match request.accepted.form {
+            Form::Objects => answer::object(code, &object, request.accepted),
+            Form::Metadata => {
+                let partial = partial_metadata(&object);
+                answer::object(code, &partial, request.accepted)
+            }
+            Form::Table => {
+                let revision = object["metadata"]["resourceVersion"].clone();
+                let options = table::Options::parse(request.call.query)?;
+                let table = table::of(request.resource, &[object], revision, &options);
+                Ok(answer::value(code, &table, request.accepted))
+            }
+        }
+    }
+}

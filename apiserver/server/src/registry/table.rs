@@ -1,0 +1,111 @@
+//! Rows for people, as `kubectl get` prints them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use mainstay_kinds::{KindRef, columns, row, row_conditions};
+use mainstay_machinery::status::StatusError;
+use mainstay_schema::Resource;
+use serde_json::{Value, json};
+
+use mainstay_machinery::encode::partial_metadata;
+
+use crate::request::Query;
+
+/// What each row carries of its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Include {
+    None,
+    Metadata,
+    Object,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Options {
+    pub(super) include: Include,
+}
+
+impl Options {
+    pub(super) fn parse(query: &Query<'_>) -> Result<Self, StatusError> {
+        let include = match query.get("includeObject").unwrap_or_default() {
+            "" | "Metadata" => Include::Metadata,
+            "None" => Include::None,
+            "Object" => Include::Object,
+            other => {
+                return Err(StatusError::bad_request(format!(
+                    "unrecognized includeObject value: \"{other}\""
+                )));
+            }
+        };
+        Ok(Self { include })
+    }
+}
+
+/// The columns of a resource.
+pub(super) fn definitions(resource: &Resource) -> Value {
+    let definition = |column: &mainstay_kinds::Column| {
+        json!({
+            "name": column.name,
+            "type": column.data_type,
+            "format": column.format,
+            "description": column.description,
+            "priority": column.priority,
+        })
+    };
+    columns(KindRef::from(resource))
+        .iter()
+        .map(definition)
+        .collect()
+}
+
+/// One object's row.
+pub(super) fn row_of(resource: &Resource, object: Value, include: Include) -> Value {
+    let kind = KindRef::from(resource);
+    let mut shown = json!({ "cells": row(kind, &object, millis()) });
+    let conditions = row_conditions(kind, &object);
+    if !conditions.is_empty() {
+        shown["conditions"] = conditions.into();
+    }
+    match include {
+        Include::None => {}
+        Include::Metadata => shown["object"] = partial_metadata(&object),
+        Include::Object => shown["object"] = object,
+    }
+    shown
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn millis() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A table with these objects.
+pub(super) fn of(
+    resource: &Resource,
+    objects: &[Value],
+    revision: Value,
+    options: &Options,
+) -> Value {
+    let rows: Vec<Value> = objects
+        .iter()
+        .map(|object| row_of(resource, object.clone(), options.include))
+        .collect();
+    framed(
+        definitions(resource),
+        rows,
+        json!({ "resourceVersion": revision }),
+    )
+}
+
+/// A table around rows that exist already.
+pub(super) fn framed(definitions: Value, rows: Vec<Value>, metadata: Value) -> Value {
+    json!({
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": metadata,
+        "columnDefinitions": definitions,
+        "rows": rows,
+    })
+}

@@ -1,0 +1,296 @@
+//! Updating objects: one guarded transaction in the store, from the newest object there is.
+
+use mainstay_apistore::{Consistency, Stored, Updated};
+use mainstay_auth::UserInfo;
+use mainstay_kinds::{KindRef, Part, Strategy, default_object, prepare_for_update};
+use mainstay_machinery::field::{ErrorList, Path};
+use mainstay_machinery::meta;
+use mainstay_machinery::status::StatusError;
+use mainstay_schema::Resource;
+use serde_json::Value;
+
+use super::create::Create;
+use super::dispatch::Registry;
+use super::write::{
+    Author, Written, carry_meta, of_resource, parse_revision, refuse, store_failure, take_revision,
+    with_revision,
+};
+use crate::admission::{Attempt, Operation};
+use crate::limits::CONFLICT_ATTEMPTS_MAX;
+
+/// An update as it was asked for.
+pub(crate) struct Update<'a> {
+    pub(crate) resource: &'static Resource,
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) part: Part,
+    pub(crate) subresource: &'a str,
+    pub(crate) user: &'a UserInfo,
+    pub(crate) dry_run: bool,
+    /// A change that is worked out anew from the current object each time, as patches are: others getting in the way is
+    /// no conflict then, unless it names a revision.
+    pub(crate) repeatable: bool,
+    /// A change of the server's own making: taken as it is.
+    pub(crate) direct: bool,
+    /// Whether an object that does not exist may be created.
+    pub(crate) may_create: bool,
+}
+
+/// The new object made from the current one. `None` for an object that does not exist.
+pub(crate) type Change<'a> =
+    dyn Fn(Option<&Value>) -> Result<Value, StatusError> + Send + Sync + 'a;
+
+impl Registry {
+    /// Applies a change to an object.
+    pub(crate) async fn update(
+        &self,
+        asked: &Update<'_>,
+        change: &Change<'_>,
+    ) -> Result<Written, StatusError> {
+        let key = self
+            .keys
+            .object(asked.resource, asked.namespace, asked.name);
+        let (mut current, mut fresh) = match self.cached(asked.resource, &key) {
+            Some(stored) => (Some(stored), false),
+            None => (self.newest(&key).await?, true),
+        };
+        let mut attempts = CONFLICT_ATTEMPTS_MAX;
+        loop {
+            let Some(stored) = current else {
+                return self.create_by_update(asked, change).await;
+            };
+            let tried = self.update_once(asked, change, &stored, fresh).await;
+            current = match tried {
+                Ok(Tried::Done(written)) => return Ok(written),
+                Ok(Tried::Again(newer)) => newer,
+                // What the cache knows may be old: the newest object decides.
+                Err(_) if !fresh => self.newest(&key).await?,
+                Err(e) => return Err(e),
+            };
+            fresh = true;
+            attempts -= 1;
+            if attempts == 0 {
+                return Err(StatusError::modified(
+                    of_resource(asked.resource),
+                    asked.name,
+                ));
+            }
+        }
+    }
+
+    /// The object in the store now.
+    pub(crate) async fn newest(&self, key: &bytes::Bytes) -> Result<Option<Stored>, StatusError> {
+        let got = self
+            .client
+            .get(key.clone(), Consistency::Linearizable)
+            .await
+            .map_err(|e| store_failure(&e))?;
+        Ok(got.found)
+    }
+
+    async fn create_by_update(
+        &self,
+        asked: &Update<'_>,
+        change: &Change<'_>,
+    ) -> Result<Written, StatusError> {
+        let strategy = Strategy::of(KindRef::from(asked.resource));
+        if !asked.may_create || !strategy.allows_create_on_update() || asked.part != Part::Main {
+            return Err(StatusError::not_found(
+                of_resource(asked.resource),
+                asked.name,
+            ));
+        }
+        let object = change(None)?;
+        let create = Create {
+            resource: asked.resource,
+            namespace: asked.namespace,
+            user: asked.user,
+            dry_run: asked.dry_run,
+        };
+        self.create(&create, object).await
+    }
+
+    async fn update_once(
+        &self,
+        asked: &Update<'_>,
+        change: &Change<'_>,
+        stored: &Stored,
+        fresh: bool,
+    ) -> Result<Tried, StatusError> {
+        let resource = asked.resource;
+        let old = self.decode_stored(resource, &stored.value)?;
+        let shown = with_revision(old.clone(), stored.revision);
+        let mut new = change(Some(&shown))?;
+        let named = take_revision(&mut new);
+        self.check_revision(asked, named.as_deref(), stored.revision)?;
+        let (new, warnings) = match asked.direct {
+            true => (new, Vec::new()),
+            false => {
+                // Rules compare objects that both have their revision.
+                let new = with_revision(new, stored.revision);
+                self.prepare(asked, new, &shown).await?
+            }
+        };
+        let bytes = self.encode(resource, &new)?;
+        if bytes == stored.value {
+            // Nothing changes, so nothing is written; but only the newest object can tell.
+            if !fresh {
+                return Err(StatusError::modified(of_resource(resource), asked.name));
+            }
+            return Ok(Tried::done(old, stored.revision, warnings));
+        }
+        if asked.dry_run {
+            return Ok(Tried::done(new, stored.revision, warnings));
+        }
+        if is_finished(&new) {
+            return self.finish(asked, stored, new, warnings).await;
+        }
+        let updated = self
+            .client
+            .update(stored.key.clone(), stored.revision, bytes, stored.lease)
+            .await
+            .map_err(|e| store_failure(&e))?;
+        match updated {
+            Updated::Done(revision) => {
+                self.changed(resource, &old, &new);
+                Ok(Tried::done(new, revision, warnings))
+            }
+            Updated::Conflict(newer) => Ok(Tried::Again(newer)),
+        }
+    }
+
+    /// The last finalizer of an object that is to go has been removed.
+    async fn finish(
+        &self,
+        asked: &Update<'_>,
+        stored: &Stored,
+        new: Value,
+        warnings: Vec<String>,
+    ) -> Result<Tried, StatusError> {
+        let deleted = self
+            .client
+            .delete(stored.key.clone(), stored.revision)
+            .await
+            .map_err(|e| store_failure(&e))?;
+        match deleted {
+            mainstay_apistore::Deleted::Done(revision) => {
+                self.deleted(asked.resource, &new);
+                Ok(Tried::done(new, revision, warnings))
+            }
+            mainstay_apistore::Deleted::Conflict(newer) => Ok(Tried::Again(newer)),
+        }
+    }
+
+    fn check_revision(
+        &self,
+        asked: &Update<'_>,
+        named: Option<&str>,
+        current: i64,
+    ) -> Result<(), StatusError> {
+        let named = parse_revision(named.unwrap_or_default())?;
+        match named {
+            Some(named) if named == current => Ok(()),
+            Some(_) => Err(StatusError::modified(
+                of_resource(asked.resource),
+                asked.name,
+            )),
+            None if asked.repeatable
+                || Strategy::of(KindRef::from(asked.resource)).allows_unconditional_update() =>
+            {
+                Ok(())
+            }
+            None => {
+                let mut errors = ErrorList::default();
+                let path = Path::new("metadata").child("resourceVersion");
+                let detail = "must be specified for an update";
+                errors.push(mainstay_machinery::field::Error::invalid(&path, 0, detail));
+                refuse(asked.resource, asked.name, &errors)
+            }
+        }
+    }
+
+    /// Everything between the client's object and the stored one.
+    async fn prepare(
+        &self,
+        asked: &Update<'_>,
+        mut new: Value,
+        old: &Value,
+    ) -> Result<(Value, Vec<String>), StatusError> {
+        let resource = asked.resource;
+        let kind = KindRef::from(resource);
+        let author = Author::new(asked.user);
+        check_uid(asked, &new, old)?;
+        if resource.namespaced && meta::namespace(&new).is_empty() {
+            meta::set_namespace(&mut new, asked.namespace);
+        }
+        for field in [
+            "uid",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generateName",
+        ] {
+            carry_meta(&mut new, old, field);
+        }
+        default_object(kind, &mut new);
+        prepare_for_update(kind, &mut new, old, asked.part, &author.context());
+        let mut attempt = Attempt {
+            operation: Operation::Update,
+            resource,
+            subresource: asked.subresource,
+            namespace: asked.namespace,
+            name: asked.name.to_owned(),
+            user: asked.user,
+            dry_run: asked.dry_run,
+            old: Some(old),
+            warnings: Vec::new(),
+        };
+        self.admission.mutate(&mut attempt, &mut new).await?.keep();
+        let mut errors = mainstay_kinds::validate_update(kind, &new, old, asked.part);
+        errors.extend(super::create::shape(resource, &new));
+        refuse(resource, asked.name, &errors)?;
+        self.admission.validate(&mut attempt, &new).await?;
+        let mut warnings = attempt.warnings;
+        warnings.extend(mainstay_kinds::warnings(kind, &new, Some(old)));
+        Ok((new, warnings))
+    }
+}
+
+enum Tried {
+    Done(Written),
+    /// Somebody was faster; this is what is there now.
+    Again(Option<Stored>),
+}
+
+impl Tried {
+    fn done(object: Value, revision: i64, warnings: Vec<String>) -> Self {
+        Self::Done(Written {
+            object: with_revision(object, revision),
+            warnings,
+            created: false,
+        })
+    }
+}
+
+fn check_uid(asked: &Update<'_>, new: &Value, old: &Value) -> Result<(), StatusError> {
+    let (new, old) = (meta::uid(new), meta::uid(old));
+    if new.is_empty() || new == old {
+        return Ok(());
+    }
+    let why = format!("Precondition failed: UID in precondition: {new}, UID in object meta: {old}");
+    Err(StatusError::conflict(
+        of_resource(asked.resource),
+        asked.name,
+        &why,
+    ))
+}
+
+/// Whether an object that is to go has nothing left to wait for.
+pub(super) fn is_finished(object: &Value) -> bool {
+    meta::deletion_timestamp(object).is_some()
+        && meta::finalizers(object).next().is_none()
+        && meta::deletion_grace_period_seconds(object).unwrap_or(0) == 0
+        && object["spec"]["finalizers"]
+            .as_array()
+            .is_none_or(Vec::is_empty)
+}

@@ -1,0 +1,9 @@
+//! What a request says.
+
+mod accept;
+mod info;
+mod options;
+
+pub(crate) use accept::{Accepted, Encoding, Form, Offer, negotiate};
+pub(crate) use info::{Info, Target};
+pub(crate) use options::{ListOptions, Match, Query, WriteOptions};

@@ -1,0 +1,345 @@
+//! What a service needs before it can be written.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use ipnet::Ipv4Net;
+use mainstay_machinery::field::{Error, ErrorList, Path};
+use mainstay_machinery::meta;
+use mainstay_machinery::status::{GroupKind, StatusError};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::addresses::{self, Refused};
+use super::claim::{Claim, Taken, release};
+use super::ports;
+use crate::admission::{Attempt, Claims, Lookup, Operation};
+use crate::registry::Registry;
+
+/// Hands out addresses and ports.
+#[derive(Clone, Debug)]
+pub(crate) struct Allocators {
+    pub(crate) lookup: Lookup,
+    pub(crate) addresses: Ipv4Net,
+    pub(crate) ports: (u16, u16),
+    /// Ports that belonged to no service when leftovers were last looked for.
+    pub(crate) suspects: Arc<Mutex<HashSet<u16>>>,
+}
+
+impl Allocators {
+    /// Gives a service what it has not got yet.
+    pub(crate) async fn admit(
+        &self,
+        attempt: &Attempt<'_>,
+        object: &mut Value,
+    ) -> Result<Claims, StatusError> {
+        if !attempt.is("", "services") || attempt.operation == Operation::Delete {
+            return Ok(Claims::default());
+        }
+        let registry = self.lookup.registry()?;
+        let service = Service {
+            allocators: self,
+            registry,
+            namespace: attempt.namespace,
+            name: meta::name(object).to_owned(),
+            dry_run: attempt.dry_run,
+            old: attempt.old,
+        };
+        let mut claims = Vec::new();
+        service.address(object, &mut claims).await?;
+        service.ports(object, &mut claims).await?;
+        Ok(Claims::new(claims))
+    }
+
+    /// Frees what a service had that is gone, or has no longer.
+    pub(crate) fn free(&self, before: &Value, after: Option<&Value>) {
+        let Ok(registry) = self.lookup.registry() else {
+            return;
+        };
+        let kept: Vec<Taken> = after.map(taken).unwrap_or_default();
+        let freed: Vec<Taken> = taken(before)
+            .into_iter()
+            .filter(|one| !kept.contains(one))
+            .collect();
+        if freed.is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            for one in freed {
+                release(&registry, &one).await;
+            }
+        });
+    }
+
+    /// Frees what belongs to services that do not exist: what a server that died left behind.
+    pub(crate) async fn free_leftovers(&self) -> Result<(), StatusError> {
+        let registry = self.lookup.registry()?;
+        let services = mainstay_schema::resource("", "v1", "services")
+            .ok_or_else(|| StatusError::internal("the table has no services"))?;
+        // Claims first: a service that is written meanwhile is in the list that follows.
+        let claimed = addresses::known(&registry)?;
+        let ports = ports::used(&registry).await?;
+        let all = registry
+            .all(services, &mainstay_apistore::Scope::All)
+            .await?;
+        let used: HashSet<String> = all
+            .iter()
+            .flat_map(taken)
+            .map(|one| format!("{one:?}"))
+            .collect();
+        let is_used = |one: &Taken| used.contains(&format!("{one:?}"));
+        let old_enough = |object: &Value| {
+            let created = meta::creation_timestamp(object).unwrap_or_default();
+            let limit = crate::registry::after(-LEFTOVER_SECONDS);
+            *created < *meta::format_time(limit)
+        };
+        for object in claimed.iter().filter(|object| old_enough(object)) {
+            let one = Taken::Address(meta::name(object).to_owned());
+            if !is_used(&one) && object["spec"]["parentRef"]["resource"] == "services" {
+                release(&registry, &one).await;
+            }
+        }
+        let unused: HashSet<u16> = ports
+            .into_iter()
+            .map(|(port, _)| port)
+            .filter(|port| !is_used(&Taken::Port(*port)))
+            .collect();
+        // Keys have no time: what is unused twice in a row is left over.
+        let before = std::mem::replace(&mut *self.suspects.lock(), unused.clone());
+        for port in unused.intersection(&before) {
+            release(&registry, &Taken::Port(*port)).await;
+        }
+        Ok(())
+    }
+}
+
+/// Longer than any write takes, in seconds.
+const LEFTOVER_SECONDS: i64 = 300;
+
+/// What a service has taken.
+fn taken(service: &Value) -> Vec<Taken> {
+    let spec = &service["spec"];
+    let addresses = spec["clusterIPs"].as_array().into_iter().flatten();
+    let mut all: Vec<Taken> = addresses
+        .filter_map(Value::as_str)
+        .filter(|address| !address.is_empty() && *address != "None")
+        .map(|address| Taken::Address(address.to_owned()))
+        .collect();
+    let ports = spec["ports"].as_array().into_iter().flatten();
+    let ports = ports
+        .filter_map(|port| port["nodePort"].as_u64())
+        .chain(spec["healthCheckNodePort"].as_u64())
+        .filter_map(|port| u16::try_from(port).ok())
+        .filter(|port| *port > 0);
+    all.extend(ports.map(Taken::Port));
+    all.dedup();
+    all
+}
+
+struct Service<'a> {
+    allocators: &'a Allocators,
+    registry: Arc<Registry>,
+    namespace: &'a str,
+    name: String,
+    dry_run: bool,
+    old: Option<&'a Value>,
+}
+
+impl Service<'_> {
+    fn invalid(&self, error: Error) -> StatusError {
+        let mut errors = ErrorList::default();
+        errors.push(error);
+        StatusError::invalid(GroupKind::new("", "Service"), &self.name, &errors)
+    }
+
+    fn had(&self, one: &Taken) -> bool {
+        self.old.is_some_and(|old| taken(old).contains(one))
+    }
+
+    async fn address(
+        &self,
+        object: &mut Value,
+        claims: &mut Vec<Claim>,
+    ) -> Result<(), StatusError> {
+        let spec = &mut object["spec"];
+        let kind = spec["type"].as_str().unwrap_or("ClusterIP");
+        if kind == "ExternalName" {
+            if let Some(spec) = spec.as_object_mut() {
+                for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+                    spec.remove(field);
+                }
+            }
+            return Ok(());
+        }
+        if spec["ipFamilies"].as_array().is_none_or(Vec::is_empty) {
+            spec["ipFamilies"] = json!(["IPv4"]);
+        }
+        if spec["ipFamilyPolicy"].is_null() {
+            spec["ipFamilyPolicy"] = json!("SingleStack");
+        }
+        let wanted = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
+        if wanted == "None" {
+            spec["clusterIPs"] = json!(["None"]);
+            return Ok(());
+        }
+        let address = match wanted.as_str() {
+            "" => self.any_address().await?,
+            text => self.this_address(text).await?,
+        };
+        let text = address.to_string();
+        if !self.dry_run && !self.had(&Taken::Address(text.clone())) {
+            let claim = Claim::new(Arc::clone(&self.registry), Taken::Address(text.clone()));
+            claims.push(claim);
+        }
+        spec["clusterIP"] = json!(text);
+        spec["clusterIPs"] = json!([text]);
+        Ok(())
+    }
+
+    async fn any_address(&self) -> Result<Ipv4Addr, StatusError> {
+        let range = self.allocators.addresses;
+        if self.dry_run {
+            // Shown, not taken.
+            return Ok(range.hosts().last().unwrap_or(range.addr()));
+        }
+        let claimed = addresses::claim_any(&self.registry, range, self.namespace, &self.name).await;
+        claimed.map_err(|e| match e {
+            Refused::Failed(e) => e,
+            _ => StatusError::internal("failed to allocate a serviceIP: range is full"),
+        })
+    }
+
+    async fn this_address(&self, text: &str) -> Result<Ipv4Addr, StatusError> {
+        let path = Path::new("spec").child("clusterIPs");
+        let refused = |why: &str| {
+            let detail = format!("failed to allocate IP {text}: {why}");
+            self.invalid(Error::invalid(&path, json!([text]), detail))
+        };
+        let address: Ipv4Addr = text
+            .parse()
+            .map_err(|_| refused("not a valid IPv4 address"))?;
+        if self.dry_run || self.had(&Taken::Address(text.to_owned())) {
+            return Ok(address);
+        }
+        let range = self.allocators.addresses;
+        let claimed =
+            addresses::claim(&self.registry, range, address, self.namespace, &self.name).await;
+        match claimed {
+            Ok(()) => Ok(address),
+            Err(Refused::Failed(e)) => Err(e),
+            Err(Refused::OutOfRange) => Err(refused(&format!(
+                "the provided IP ({text}) is not in the valid range. The range of valid IPs is {range}"
+            ))),
+            Err(_) => Err(refused("provided IP is already allocated")),
+        }
+    }
+
+    async fn ports(&self, object: &mut Value, claims: &mut Vec<Claim>) -> Result<(), StatusError> {
+        let spec = &mut object["spec"];
+        let wants = match spec["type"].as_str() {
+            Some("NodePort") => true,
+            Some("LoadBalancer") => spec["allocateLoadBalancerNodePorts"] != false,
+            _ => false,
+        };
+        let may_have = matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer"));
+        // The same port of two protocols shares one port on the nodes.
+        let mut given: Vec<(u64, u16)> = Vec::new();
+        let list = spec["ports"].as_array_mut().into_iter().flatten();
+        for (at, port) in list.enumerate() {
+            let asked = port["nodePort"].as_u64().unwrap_or(0);
+            let number = port["port"].as_u64().unwrap_or(0);
+            if asked == 0 && !wants || !may_have {
+                continue;
+            }
+            let path = Path::new("spec").child("ports").index(at).child("nodePort");
+            let shared = given.iter().find(|(own, node)| match asked {
+                0 => *own == number,
+                asked => u64::from(*node) == asked,
+            });
+            let taken = match (shared, u16::try_from(asked)) {
+                (Some((_, node)), _) => *node,
+                (None, Ok(0)) => self.port(None, &path, claims).await?,
+                (None, Ok(asked)) => self.port(Some(asked), &path, claims).await?,
+                (None, Err(_)) => return Err(self.out_of_range(&path, asked)),
+            };
+            given.push((number, taken));
+            port["nodePort"] = json!(taken);
+        }
+        let local = spec["externalTrafficPolicy"] == "Local";
+        if spec["type"] == "LoadBalancer" && local {
+            let path = Path::new("spec").child("healthCheckNodePort");
+            let asked = spec["healthCheckNodePort"].as_u64().unwrap_or(0);
+            let asked = u16::try_from(asked).ok().filter(|port| *port > 0);
+            spec["healthCheckNodePort"] = json!(self.port(asked, &path, claims).await?);
+        }
+        Ok(())
+    }
+
+    async fn port(
+        &self,
+        asked: Option<u16>,
+        path: &Path,
+        claims: &mut Vec<Claim>,
+    ) -> Result<u16, StatusError> {
+        let range = self.allocators.ports;
+        let owner = format!("{}/{}", self.namespace, self.name);
+        if self.dry_run || asked.is_some_and(|port| self.had(&Taken::Port(port))) {
+            return Ok(asked.unwrap_or(range.1));
+        }
+        let claimed = match asked {
+            Some(port) => ports::claim(&self.registry, range, port, &owner)
+                .await
+                .map(|()| port),
+            None => ports::claim_any(&self.registry, range, &owner).await,
+        };
+        match claimed {
+            Ok(port) => {
+                let claim = Claim::new(Arc::clone(&self.registry), Taken::Port(port));
+                claims.push(claim);
+                Ok(port)
+            }
+            Err(Refused::Failed(e)) => Err(e),
+            Err(Refused::OutOfRange) => Err(self.out_of_range(path, u64::from(asked.unwrap_or(0)))),
+            Err(Refused::Taken) => Err(self.invalid(Error::invalid(
+                path,
+                asked.unwrap_or(0),
+                "provided port is already allocated",
+            ))),
+            Err(Refused::Full) => Err(StatusError::internal(
+                "failed to allocate a nodePort: range is full",
+            )),
+        }
+    }
+
+    fn out_of_range(&self, path: &Path, port: u64) -> StatusError {
+        let (first, last) = self.allocators.ports;
+        let detail = format!(
+            "provided port is not in the valid range. The range of valid ports is {first}-{last}"
+        );
+        self.invalid(Error::invalid(path, port, detail))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_has_is_told() {
+        let service = json!({"spec": {
+            "clusterIPs": ["10.0.0.1"],
+            "ports": [{"port": 80, "nodePort": 30080}, {"port": 81}],
+            "healthCheckNodePort": 30081,
+        }});
+        assert_eq!(
+            taken(&service),
+            [
+                Taken::Address("10.0.0.1".to_owned()),
+                Taken::Port(30080),
+                Taken::Port(30081)
+            ]
+        );
+        assert!(taken(&json!({"spec": {"clusterIPs": ["None"]}})).is_empty());
+    }
+}
