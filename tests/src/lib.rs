@@ -1,4 +1,4 @@
-//! Black-box tests of the store: real server processes, driven by clients written by others.
+//! Black-box tests of the store and of the apiserver: real server processes, driven by clients written by others.
 //!
 //! This library is the harness. It starts members as processes on loopback ports, kills, pauses and restarts them,
 //! and talks to them through the public protocol only; nothing here links against the server. The tests themselves
@@ -7,6 +7,7 @@
 //! The server under test is the `kvstore` binary of the same target directory. `MAINSTAY_TEST_SERVER` names another
 //! one, for example `/usr/bin/etcd`: the tests that etcd 3.4 can satisfy then prove themselves against it.
 
+pub mod apiserver;
 pub mod cluster;
 pub mod control;
 pub mod corruption;
