@@ -26,7 +26,6 @@ mod serve;
 mod server;
 mod services;
 mod tls;
-mod uid;
 
 use clap::Parser as _;
 use std::process::ExitCode;

@@ -10,7 +10,6 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use mainstay_auth::{Attributes, Authorizer, FieldRequirement, UserInfo, forbidden_message};
 use mainstay_machinery::status::{GroupResource, Reason, StatusError};
-use rand::Rng as _;
 use tokio::time::timeout;
 
 use crate::answer::{self, Answer};
@@ -272,7 +271,6 @@ fn requirements(selector: &str) -> Vec<FieldRequirement> {
 }
 
 fn request_id() -> HeaderValue {
-    let bytes: u128 = rand::rng().random();
-    let text = crate::uid::format(bytes);
+    let text = mainstay_machinery::meta::generate_uid(&mut rand::rng());
     HeaderValue::from_str(&text).expect("hexadecimal digits and dashes")
 }

@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod endpoints;
+mod follow;
 mod nodes;
 mod policy;
 

@@ -160,6 +160,9 @@ fn begin(resource: &Resource, namespace: &str, object: &mut Value) -> Result<(),
         metadata.remove(field);
     }
     metadata.insert("creationTimestamp".to_owned(), json!(now()));
-    metadata.insert("uid".to_owned(), json!(crate::uid::new()));
+    metadata.insert(
+        "uid".to_owned(),
+        json!(meta::generate_uid(&mut rand::rng())),
+    );
     Ok(())
 }

@@ -1,0 +1,93 @@
+//! Following all objects of a resource, for what must be as current as the caches.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mainstay_apistore::{CacheError, EventKind, Scope, Start, Step, WatchRequest};
+use mainstay_machinery::meta;
+use mainstay_schema::Resource;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::registry::Registry;
+
+/// Pause before a watch that ended is started again.
+const RESTART_PAUSE: Duration = Duration::from_millis(200);
+/// How long a watch waits for its cache before it says that it does.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Tells `apply` of every object and every change of it (with `true` when the object is gone), until the registry ends.
+/// After a gap all objects are told again, and those that went meanwhile as gone: of them only name and namespace.
+pub(super) fn follow(
+    registry: &Arc<Registry>,
+    resource: &'static Resource,
+    apply: impl Fn(&Value, bool) + Send + Sync + 'static,
+) {
+    let registry = Arc::downgrade(registry);
+    tokio::spawn(async move {
+        let mut known = Known::new();
+        while let Some(registry) = registry.upgrade() {
+            match watch(&registry, resource, &mut known, &apply).await {
+                Err(CacheError::Closed) | Ok(()) => return,
+                Err(e) => tracing::debug!("{} are listed anew: {e}", resource.plural),
+            }
+            drop(registry);
+            sleep(RESTART_PAUSE).await;
+        }
+    });
+}
+
+/// Objects that were told of, by key, each as little as says that it is gone.
+type Known = HashMap<Bytes, Value>;
+
+/// `Ok` when the registry ends.
+async fn watch(
+    registry: &Registry,
+    resource: &'static Resource,
+    known: &mut Known,
+    apply: &(impl Fn(&Value, bool) + Sync),
+) -> Result<(), CacheError> {
+    let request = WatchRequest::new(Scope::All, Start::Initial);
+    let until = Instant::now() + PATIENCE;
+    let mut watcher = registry.cache(resource).watch(request, until).await?;
+    let mut ending = registry.ending.clone();
+    // What is not told of again has gone while nobody watched. If that is interrupted, it still counts as known.
+    let mut missing: HashSet<Bytes> = known.keys().cloned().collect();
+    loop {
+        let step = tokio::select! {
+            step = watcher.next() => step?,
+            _ = ending.changed() => return Ok(()),
+        };
+        match step {
+            Step::InitialEnd(_) => {
+                for key in missing.drain() {
+                    if let Some(object) = known.remove(&key) {
+                        apply(&object, true);
+                    }
+                }
+            }
+            Step::Bookmark(_) => {}
+            Step::Events(events) => {
+                for delivery in events {
+                    let key = &delivery.object().key;
+                    let gone = delivery.kind() == EventKind::Deleted;
+                    missing.remove(key);
+                    let Some(object) = registry.parse(resource, delivery.object()) else {
+                        continue;
+                    };
+                    match gone {
+                        true => known.remove(key),
+                        false => known.insert(key.clone(), place(&object)),
+                    };
+                    apply(&object, gone);
+                }
+            }
+        }
+    }
+}
+
+fn place(object: &Value) -> Value {
+    json!({ "metadata": { "namespace": meta::namespace(object), "name": meta::name(object) } })
+}
