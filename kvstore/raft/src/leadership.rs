@@ -1,5 +1,6 @@
 //! Who leads: what Raft believes, corrected by what this member actually hears.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,10 +14,11 @@ use crate::alarms::AlarmCause;
 use crate::contacts;
 use crate::env::Env;
 use crate::error::StopReason;
-use crate::limits::{DISK_STALL_HANDOVER, SNAPSHOT_LOG_BYTES};
+use crate::limits::{DISK_STALL_HANDOVER, GREETING_TIMEOUT, LEADERLESS_ASK, SNAPSHOT_LOG_BYTES};
 use crate::members::Members;
 use crate::metrics::count;
 use crate::node::{Inner, LeaderInfo};
+use crate::peer::Purpose;
 
 /// How often silence is noticed.
 const SILENCE_TICK: Duration = Duration::from_millis(100);
@@ -90,6 +92,7 @@ impl<E: Env> Inner<E> {
         let mut snapshot_at = self.wal.stats().bytes;
         let mut noted = Vec::new();
         let mut handed_over = None;
+        let mut led_at = Instant::now();
         loop {
             tick.tick().await;
             if handed_over.is_none_or(|at: Instant| at.elapsed() > DISK_STALL_HANDOVER)
@@ -116,6 +119,29 @@ impl<E: Env> Inner<E> {
             if members.removed.contains(&self.member_id()) {
                 self.stop_with(StopReason::Removed);
             }
+            if self.leader.borrow().leader.is_some() {
+                led_at = Instant::now();
+            } else if led_at.elapsed() > LEADERLESS_ASK {
+                led_at = Instant::now();
+                self.greet_anew(&members);
+            }
+        }
+    }
+
+    /// Introduces this member to the others once more. Who was removed while nobody could reach it hears of that from
+    /// nobody, and learners ask for nothing by themselves: a greeting is what a removed member is refused at.
+    fn greet_anew(&self, members: &Members) {
+        // Who was removed before anything reached it knows only whom it was told of at its start.
+        let told = self.links.bootstrap.keys().copied();
+        let all: BTreeSet<u64> = members.nodes().into_keys().chain(told).collect();
+        for id in all.into_iter().filter(|id| *id != self.member_id()) {
+            // An open connection was greeted when this member still belonged to the cluster.
+            self.links.forget(id);
+            let link = self.links.get(id, Purpose::Request);
+            tokio::spawn(async move {
+                // Nobody there is no news.
+                let _ = timeout(GREETING_TIMEOUT, link.conn()).await;
+            });
         }
     }
 

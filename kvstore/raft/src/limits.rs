@@ -64,6 +64,11 @@ pub const PROMOTE_LAG_ENTRIES_MAX: u64 = 1_000;
 /// A leader whose log write is older than this hands leadership over.
 pub const DISK_STALL_HANDOVER: Duration = Duration::from_secs(2);
 
+/// Time without a leader after which a member greets the others anew, and again each time …
+pub const LEADERLESS_ASK: Duration = Duration::from_secs(5);
+/// … and what one of them has to answer.
+pub const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How long one connection attempt to a peer may take.
 pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_millis(1000);
 

@@ -170,8 +170,10 @@ impl StateDir {
         self.disk.sync_dir(&self.root)?;
         let name = snapshot.path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| io::Error::other("a database without a name"))?;
-        self.set_current(name)?;
+        // A pointer whose sync fails may be on disk all the same: from here on the folder stays, and the next start
+        // removes it if nothing names it.
         snapshot.owned = false;
+        self.set_current(name)?;
         Ok(snapshot.path.clone())
     }
 }
@@ -185,7 +187,7 @@ fn pointer(name: &str) -> String {
 mod tests {
     use super::*;
     use mainstay_wal::MemDisk;
-    use mainstay_wal::disk::Crash;
+    use mainstay_wal::disk::{Crash, OpKind};
 
     #[test]
     fn install_moves_the_pointer_and_a_restart_removes_the_rest() {
@@ -210,6 +212,44 @@ mod tests {
         assert!(disk.content(&second.join("f")).is_some());
         assert!(!there(&first));
         assert!(!there(again.new_snapshot().path()));
+    }
+
+    /// The pointer was on disk, its sync failed, and the folder it named was removed as if it were not.
+    #[test]
+    fn a_pointer_whose_sync_failed_still_finds_its_database() {
+        let kinds = [
+            OpKind::Create,
+            OpKind::Write,
+            OpKind::Sync,
+            OpKind::Rename,
+            OpKind::SyncDir,
+        ];
+        for (kind, after, crash) in kinds
+            .into_iter()
+            .flat_map(|kind| (0..6).map(move |after| (kind, after)))
+            .flat_map(|(kind, after)| {
+                [Crash::Process, Crash::PowerNothingKept].map(|crash| (kind, after, crash))
+            })
+        {
+            let disk = Arc::new(MemDisk::new(3));
+            let root = PathBuf::from("state");
+            let dir = StateDir::open(disk.clone(), root.clone()).expect("open");
+            let mut first = dir.new_database().expect("folder");
+            let first = dir.install(&mut first).expect("install");
+            let mut received = dir.new_database().expect("folder");
+            files::replace(&*disk, &received.path().join("f"), &[b"x"]).expect("write");
+            disk.fail(kind, after, io::ErrorKind::Other);
+            let installed = dir.install(&mut received);
+            let second = received.path().to_owned();
+            drop(received);
+            disk.crash(crash);
+            let again = StateDir::open(disk.clone(), root.clone()).expect("reopen");
+            let current = again.current().expect("current");
+            match installed {
+                Ok(_) => assert_eq!(current, Some(second)),
+                Err(_) => assert!(current == Some(first) || current == Some(second)),
+            }
+        }
     }
 
     #[test]

@@ -27,6 +27,25 @@ fn a_physical_compaction_ends_after_a_restart() {
     holds(21);
 }
 
+/// A learner that was removed while nobody could reach it never heard of that, and waited for a leader for ever.
+#[test]
+fn a_learner_removed_behind_a_partition_ends() {
+    holds(203_459);
+}
+
+/// The same, for one that was removed before anything had reached it: it knows only whom it was told of.
+#[test]
+fn a_learner_removed_before_its_first_entry_ends() {
+    holds(305_075);
+}
+
+/// A disk error at the end of taking over a snapshot: the pointer named the new database already, whose folder was
+/// removed.
+#[test]
+fn a_pointer_whose_sync_failed_still_finds_its_database() {
+    holds(300_139);
+}
+
 /// The same seed is the same run, to the last byte on the network.
 #[test]
 fn a_seed_replays_identically() {
