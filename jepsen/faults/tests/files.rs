@@ -135,10 +135,20 @@ fn a_members_files_are_all_known_and_damage_is_noticed() {
     let log = [FileKind::WalSegment, FileKind::EtcdWal];
     let segment = files.iter().find(|f| log.contains(&f.kind)).unwrap();
 
-    // The start of a log tells what it is: no server may go on without it.
+    // The start of a log tells what it is: no server may go on without it. etcd ends; Mainstay waits for peers that it
+    // can be repaired from, and says so.
     let injury = damage(segment, Damage::ZeroBlock, Spot::At(0), 1).unwrap();
     println!("{}", injury.proof());
     process.restart().unwrap();
-    let status = process.wait_exit(READY).unwrap();
-    assert!(!status.success(), "{status}");
+    let says_damaged = || {
+        let answer = http_get(client, "/health");
+        answer.is_ok_and(|answer| !answer.starts_with("HTTP/1.1 200") && answer.contains("CORRUPT"))
+    };
+    match process.wait_ready(READY, says_damaged) {
+        Ok(_) => drop(process.kill().unwrap()),
+        Err(_) => {
+            let status = process.wait_exit(READY).unwrap();
+            assert!(!status.success(), "{status}");
+        }
+    }
 }

@@ -19,6 +19,11 @@ pub enum FileKind {
     Peers,
     /// Mainstay: which database is current.
     StatePointer,
+    /// Mainstay: room kept for a full disk; holds nothing.
+    Ballast,
+    /// Mainstay: what can be told from elsewhere: addresses of peers, counters of repairs, the note of damage,
+    /// checksums of table files.
+    Note,
     /// Mainstay: a file of a snapshot that is being sent or received.
     Snapshot,
     /// RocksDB: sorted data.
@@ -72,6 +77,8 @@ impl FileKind {
             "wal.durable" => return Self::Witness,
             "identity" => return Self::Identity,
             "peers" => return Self::Peers,
+            "ballast" => return Self::Ballast,
+            "contacts" | "repairs" | "damaged" | "SUMS" => return Self::Note,
             "lock" | "LOCK" | ".lock" => return Self::Lock,
             "CURRENT" if parent == "state" => return Self::StatePointer,
             _ => {}
@@ -100,6 +107,8 @@ impl FileKind {
                 | Self::WalSpare
                 | Self::DbWal
                 | Self::DbIdentity
+                | Self::Ballast
+                | Self::Note
                 | Self::Other
         )
     }
@@ -164,6 +173,9 @@ mod tests {
             ("member/identity", FileKind::Identity),
             ("member/peers", FileKind::Peers),
             ("member/state/CURRENT", FileKind::StatePointer),
+            ("member/ballast", FileKind::Ballast),
+            ("member/contacts", FileKind::Note),
+            ("member/state/db-1/SUMS", FileKind::Note),
             ("member/state/db-1/CURRENT", FileKind::DbPointer),
             ("member/state/db-1/000012.sst", FileKind::Table),
             ("member/state/db-1/000012.blob", FileKind::Blob),
