@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use mainstay_apistore::{
-    CacheConfig, Client, ClientConfig, LeasePool, ResourceCache, RingLimits, Tls,
+    CacheConfig, Client, ClientConfig, Compactor, LeasePool, ResourceCache, RingLimits, Tls,
 };
 use mainstay_auth::node::NodeAuthorizer;
 use mainstay_auth::rbac::RbacAuthorizer;
@@ -139,6 +139,7 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
         port,
     ));
     tokio::spawn(watch_store(Arc::clone(&registry), Arc::clone(&health)));
+    tokio::spawn(Compactor::new(registry.client.clone()).run());
     tracing::info!(address = %external, "serving");
     let stop = Stop {
         server: Arc::clone(&server),

@@ -1,6 +1,6 @@
 //! Creating objects.
 
-use mainstay_apistore::Created;
+use mainstay_apistore::{Created, Failure};
 use mainstay_auth::UserInfo;
 use mainstay_kinds::{KindRef, complete_name, default_object, prepare_for_create};
 use mainstay_machinery::status::{Reason, StatusError};
@@ -109,6 +109,10 @@ impl Registry {
         let value = self.encode(resource, &object)?;
         let lease = self.lease_of(resource).await?;
         let created = self.client.create(key, value, lease).await;
+        if matches!(created, Err(Failure::LeaseNotFound)) {
+            // Somebody revoked it, or the store was restored: the client's next attempt gets another.
+            self.leases.forget(lease).await;
+        }
         match created.map_err(|e| store_failure(&e))? {
             Created::Done(revision) => {
                 claims.keep();

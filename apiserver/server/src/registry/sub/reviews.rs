@@ -2,9 +2,10 @@
 
 use hyper::body::Incoming;
 use mainstay_auth::authn::{self_subject_review, token_review};
-use mainstay_auth::{access_review, reviewed_user, rules_review};
+use mainstay_auth::{ReviewKind, access_review, review_errors, reviewed_user, rules_review};
+use mainstay_machinery::field::{Error, ErrorList, Path};
 use mainstay_machinery::meta;
-use mainstay_machinery::status::StatusError;
+use mainstay_machinery::status::{GroupKind, StatusError};
 use serde_json::Value;
 
 use super::super::codec::{self, Media};
@@ -26,6 +27,15 @@ pub(super) async fn answer(
         resource.ty,
         options.field_validation,
     )?;
+    let kind = match resource.kind {
+        "SubjectAccessReview" => Some(ReviewKind::Subject),
+        "SelfSubjectAccessReview" => Some(ReviewKind::SelfSubject),
+        "LocalSubjectAccessReview" => Some(ReviewKind::Local),
+        _ => None,
+    };
+    if let Some(kind) = kind {
+        check(request, &asked, kind)?;
+    }
     let user = request.call.user;
     let authorizer = &*registry.authorizer;
     match resource.kind {
@@ -39,25 +49,33 @@ pub(super) async fn answer(
         "SelfSubjectReview" => Ok(self_subject_review(&asked, user, seconds())),
         "SelfSubjectAccessReview" => Ok(access_review(&asked, user, authorizer)),
         "SubjectAccessReview" => Ok(access_review(&asked, &reviewed_user(&asked), authorizer)),
-        "LocalSubjectAccessReview" => {
-            let inner = asked["spec"]["resourceAttributes"]["namespace"].as_str();
-            if inner.unwrap_or_default() != request.target.namespace {
-                return Err(StatusError::bad_request(format!(
-                    "spec.resourceAttributes.namespace must match namespace: {}",
-                    request.target.namespace
-                )));
-            }
-            let own = meta::namespace(&asked);
-            if !own.is_empty() && own != request.target.namespace {
-                return Err(StatusError::bad_request(format!(
-                    "namespace on request does not match the review's: {own}"
-                )));
-            }
-            Ok(access_review(&asked, &reviewed_user(&asked), authorizer))
-        }
+        "LocalSubjectAccessReview" => Ok(access_review(&asked, &reviewed_user(&asked), authorizer)),
         "SelfSubjectRulesReview" => {
             rules_review(&asked, user, authorizer).map_err(StatusError::bad_request)
         }
         other => Err(not_implemented(other)),
+    }
+}
+
+/// Refuses a review that asks for nothing, or for two things.
+fn check(request: &Request<'_>, asked: &Value, kind: ReviewKind) -> Result<(), StatusError> {
+    let mut asked = asked.clone();
+    if kind == ReviewKind::Local && meta::namespace(&asked).is_empty() {
+        meta::set_namespace(&mut asked, &request.target.namespace);
+    }
+    let mut errors = ErrorList::default();
+    for error in review_errors(&asked, kind) {
+        let path = Path::new(error.field);
+        errors.push(match error.required {
+            true => Error::required(&path, error.detail),
+            false => Error::invalid(&path, Value::Null, error.detail),
+        });
+    }
+    match errors.is_empty() {
+        true => Ok(()),
+        false => {
+            let kind = GroupKind::new(request.resource.group, request.resource.kind);
+            Err(StatusError::invalid(kind, "", &errors))
+        }
     }
 }
