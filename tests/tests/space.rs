@@ -138,7 +138,11 @@ async fn compact_now(raw: &Raw) {
     match raw.compact(request).await {
         Ok(_) => {}
         // Nothing was written since the last one. (Code and text of a compacted revision.)
-        Err(status) => assert_eq!(status.code(), Code::OutOfRange, "{status}"),
+        // Or merging took the room for a moment: RocksDB looks for some every five seconds, longer than a request lasts.
+        Err(status) => assert!(
+            matches!(status.code(), Code::OutOfRange | Code::Unavailable),
+            "{status}"
+        ),
     }
 }
 
