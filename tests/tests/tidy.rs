@@ -88,7 +88,9 @@ fn below_rocksdb(choice: &[&str]) -> Vec<String> {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let mut lines = text.lines().map(|line| {
+    // Packages of the workspace are separated by empty lines.
+    let lines = text.lines().filter(|line| !line.is_empty());
+    let mut lines = lines.map(|line| {
         let (depth, rest) = line.split_once(' ').expect("depth and package");
         (depth.parse::<usize>().unwrap_or(0), rest.to_owned())
     });
