@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/mainstay/target
 export MAINSTAY_RUN ?= $(CURDIR)/run
 CARGO ?= cargo
 
-.PHONY: help up down setup build test verify fix bench bench-quick crash sim jepsen jepsen-short jepsen-control jepsen-planted
+.PHONY: help up down setup build test verify fix bench bench-quick bench-apiserver bench-apiserver-quick crash sim jepsen jepsen-short jepsen-control jepsen-planted
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -41,6 +41,17 @@ bench: build ## side by side with Debian's etcd, about 25 minutes
 
 bench-quick: build ## the same in about 3 minutes
 	$(CARGO) run --release -p mainstay-bench -- compare --quick --subject-bin $(CARGO_TARGET_DIR)/release/kvstore
+
+# Other stacks for `make bench-apiserver`, such as WITH=--with=upstream=PATH/kube-apiserver,PATH/etcd
+WITH ?=
+
+bench-apiserver: build ## apiservers under load: requests, lists, watchers, memory; about 10 minutes
+	$(CARGO) build --release -p apiserver
+	$(CARGO) run --release -p mainstay-bench -- apiserver $(WITH)
+
+bench-apiserver-quick: build ## the same in about 2 minutes
+	$(CARGO) build --release -p apiserver
+	$(CARGO) run --release -p mainstay-bench -- apiserver --quick $(WITH)
 
 # Seeds of `make sim`, and the first of them.
 SEEDS ?= 20000

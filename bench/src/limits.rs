@@ -28,6 +28,12 @@ pub(crate) const CONNECT_BATCH: usize = 128;
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For the handshake of a batch of connections, or one set-up request.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// One request to an apiserver: a list of everything may take its time.
+pub(crate) const API_CALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// From the start of an apiserver to its first answer that it is ready.
+pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(120);
+/// How much of an apiserver's answer is kept to look at.
+pub(crate) const HEAD_KEPT_BYTES: usize = 4 * 1024;
 /// For answers still missing when a window has ended; what is later counts as an error.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// For all watches of a row to be created.

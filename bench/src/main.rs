@@ -1,11 +1,12 @@
 //! Load generators and the side-by-side comparison with etcd (`make bench`).
 //!
 //! `compare` starts an etcd and a subject with the same flags and runs the same rows against both in
-//! turn; `run` drives servers that are already running. The client is one thread with an HTTP/2 of its
+//! turn; `run` drives servers that are already running; `apiserver` measures apiservers on their stores. The client is one thread with an HTTP/2 of its
 //! own, so that what is measured is the server. Servers are black boxes: nothing of them is linked.
 
 #![forbid(unsafe_code)]
 
+mod api;
 mod catalog;
 mod cli;
 mod clock;

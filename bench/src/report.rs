@@ -16,29 +16,29 @@ pub(crate) struct RowResult {
 
 /// Which direction is an improvement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Better {
+pub(crate) enum Better {
     More,
     Less,
 }
 
 /// A figure that is compared.
-struct Column {
-    title: &'static str,
-    better: Better,
-    get: fn(&Measurement) -> Option<f64>,
+pub(crate) struct Column {
+    pub(crate) title: &'static str,
+    pub(crate) better: Better,
+    pub(crate) get: fn(&Measurement) -> Option<f64>,
 }
 
-const THROUGHPUT: Column = Column {
+pub(crate) const THROUGHPUT: Column = Column {
     title: "per second",
     better: Better::More,
     get: |m| Some(m.per_s),
 };
-const P50: Column = Column {
+pub(crate) const P50: Column = Column {
     title: "p50 µs",
     better: Better::Less,
     get: |m| Some(m.p50_us),
 };
-const P99: Column = Column {
+pub(crate) const P99: Column = Column {
     title: "p99 µs",
     better: Better::Less,
     get: |m| Some(m.p99_us),
@@ -48,7 +48,7 @@ const P999: Column = Column {
     better: Better::Less,
     get: |m| Some(m.p999_us),
 };
-const CPU: Column = Column {
+pub(crate) const CPU: Column = Column {
     title: "server CPU µs each",
     better: Better::Less,
     get: |m| m.server_us_per_op,
@@ -95,12 +95,12 @@ const IDLE_COLUMNS: &[Column] = &[
     },
 ];
 
-fn extra(m: &Measurement, name: &str) -> Option<f64> {
+pub(crate) fn extra(m: &Measurement, name: &str) -> Option<f64> {
     m.extra.get(name).copied()
 }
 
 /// The middle value; of an even count, the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let n = values.len();
     match n {
@@ -187,7 +187,7 @@ impl RowResult {
 }
 
 /// Three significant digits for small figures, whole numbers with separators for large ones.
-fn figure(v: f64) -> String {
+pub(crate) fn figure(v: f64) -> String {
     if v < 9.995 {
         return format!("{v:.2}");
     }

@@ -64,7 +64,24 @@ impl Gauge {
 
     /// Resident memory of all processes in bytes.
     pub(crate) fn rss(&self) -> u64 {
-        self.pids.iter().map(|&pid| rss(pid).unwrap_or(0)).sum()
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory since the start or `reset_peak`, summed over all processes, in bytes.
+    pub(crate) fn peak_rss(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// Begins `peak_rss` anew, where the kernel allows it.
+    pub(crate) fn reset_peak(&self) {
+        for pid in &self.pids {
+            let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+        }
+    }
+
+    fn memory(&self, name: &str) -> u64 {
+        let each = self.pids.iter().map(|&pid| memory(pid, name).unwrap_or(0));
+        each.sum()
     }
 }
 
@@ -135,9 +152,10 @@ fn parse_ticks(stat: &str) -> Option<u64> {
     Some(utime + stime)
 }
 
-fn rss(pid: u32) -> Option<u64> {
+/// A figure of /proc/PID/status, in bytes.
+fn memory(pid: u32, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix(name))?;
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib * 1024)
 }

@@ -1,14 +1,17 @@
 //! The command line.
 
+mod apiserver;
+
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 
+use self::apiserver::Apiserver;
 use crate::cluster::Recipe;
 use crate::compare::{self, Plan, say};
 use crate::interrupt;
@@ -31,6 +34,8 @@ enum Verb {
     Compare(Compare),
     /// Drive a server that is already running
     Run(Run),
+    /// Start apiservers on their stores and measure them: requests, lists, watchers, memory
+    Apiserver(Apiserver),
 }
 
 #[derive(Debug, Args)]
@@ -130,7 +135,17 @@ pub(crate) fn main() -> Result<ExitCode> {
     match cli.command {
         Verb::Compare(args) => run_compare(args),
         Verb::Run(args) => run_one(&args),
+        Verb::Apiserver(args) => args.run(),
     }
+}
+
+/// Whether there is such a program: at its path, or for a bare name in one of the usual folders.
+fn found(binary: &Path) -> bool {
+    if binary.components().count() > 1 {
+        return binary.is_file();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(binary).is_file())
 }
 
 /// Seconds of a window from the command line.
@@ -147,14 +162,8 @@ fn run_compare(args: Compare) -> Result<ExitCode> {
     let beside = program.parent().context("the program has no folder")?;
     let subject = args.subject_bin.unwrap_or_else(|| beside.join("kvstore"));
     for binary in [&args.etcd_bin, &subject] {
-        let found = if binary.components().count() > 1 {
-            binary.is_file()
-        } else {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            std::env::split_paths(&path).any(|dir| dir.join(binary).is_file())
-        };
         ensure!(
-            found,
+            found(binary),
             "{} not found (see --subject-bin, --etcd-bin)",
             binary.display()
         );
