@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use crate::env::Env;
 use crate::error::Error;
+use crate::state_machine::Shared;
 
 /// Pause after an attempt for which there was no room.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -93,18 +94,26 @@ impl<E: Env> Reclaimer<E> {
         });
     }
 
-    /// Reclaims what is requested, one request after the other.
-    pub(crate) async fn run(&self, env: &E) {
+    /// Reclaims what is requested, one request after the other. Where room is short, the snapshot must not keep
+    /// what is merged away.
+    pub(crate) async fn run(&self, env: &E, shared: &Shared<E>) {
         let mut requests = self.wanted.subscribe();
+        let mut full = false;
         loop {
             let done = self.progress.borrow().done;
             let Ok(wanted) = requests.wait_for(|wanted| *wanted > done).await.map(|w| *w) else {
                 return;
             };
             let engine = self.engine.lock().0.upgrade();
+            let short = full || shared.space.is_low();
+            let snapshot = short.then(|| shared.snapshot.give_up());
             let result = env
-                .blocking(move || engine.map_or(Ok(()), |engine| engine.reclaim(wanted)))
+                .blocking(move || {
+                    drop(snapshot);
+                    engine.map_or(Ok(()), |engine| engine.reclaim(wanted))
+                })
                 .await;
+            full = matches!(result, Ok(Err(EngineError::Full(_))));
             let failed = match result {
                 Ok(Ok(())) => None,
                 Ok(Err(e @ EngineError::Full(_))) => {

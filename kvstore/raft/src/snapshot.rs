@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mainstay_engine::Engine;
@@ -17,7 +18,45 @@ use crate::state_dir::{SnapshotDir, StateDir};
 use crate::types::{Snapshot, SnapshotMeta, TypeConfig};
 
 /// The snapshot that followers are sent, if one was made since the start.
-pub(crate) type Current = Arc<Mutex<Option<(SnapshotMeta, Arc<SnapshotDir>)>>>;
+#[derive(Debug, Default)]
+pub(crate) struct Current {
+    kept: Mutex<Option<(SnapshotMeta, Arc<SnapshotDir>)>>,
+    /// The log below the last one is gone while none is kept: one must be made when it is asked for.
+    owed: AtomicBool,
+}
+
+impl Current {
+    pub(crate) fn get(&self) -> Option<Snapshot<Arc<SnapshotDir>>> {
+        self.kept.lock().as_ref().map(|(meta, dir)| Snapshot {
+            meta: meta.clone(),
+            snapshot: Arc::clone(dir),
+        })
+    }
+
+    fn keep(&self, meta: SnapshotMeta, dir: Arc<SnapshotDir>) {
+        *self.kept.lock() = Some((meta, dir));
+    }
+
+    pub(crate) fn is_owed(&self) -> bool {
+        self.owed.load(Ordering::Acquire)
+    }
+
+    /// From here on one is made when it is asked for.
+    pub(crate) fn replaced_by_received(&self) {
+        self.owed.store(true, Ordering::Release);
+        *self.kept.lock() = None;
+    }
+
+    /// Lets go of it where room is short: it holds on to every table that was merged since, as much again as the
+    /// data. One that is being sent stays until then. What is returned is removed when it is dropped.
+    pub(crate) fn give_up(&self) -> Option<impl Send + use<>> {
+        let mut kept = self.kept.lock();
+        if kept.is_some() {
+            self.owed.store(true, Ordering::Release);
+        }
+        kept.take()
+    }
+}
 
 /// Pause after a snapshot for which there was no room.
 const SNAPSHOT_RETRY_PAUSE: Duration = Duration::from_secs(2);
@@ -27,7 +66,7 @@ pub(crate) struct SnapshotBuilder<E: Env> {
     pub(crate) engine: Arc<E::Engine>,
     pub(crate) dir: Arc<StateDir>,
     pub(crate) env: E,
-    pub(crate) current: Current,
+    pub(crate) current: Arc<Current>,
     pub(crate) damage: Arc<Damage>,
 }
 
@@ -84,7 +123,10 @@ impl<E: Env> RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder<E> {
             let this = self.clone();
             match self.env.blocking(move || this.build()).await? {
                 Ok(built) => break built,
-                Err(e) if is_full(&e) => tracing::warn!("no room for a snapshot: {e}"),
+                Err(e) if is_full(&e) => {
+                    tracing::warn!("no room for a snapshot: {e}");
+                    drop(self.current.give_up());
+                }
                 Err(e) => {
                     // Its tables are those of the database.
                     self.damage.note(Kind::Engine, &e);
@@ -94,7 +136,7 @@ impl<E: Env> RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder<E> {
             sleep(SNAPSHOT_RETRY_PAUSE).await;
         };
         let dir = Arc::new(dir);
-        *self.current.lock() = Some((meta.clone(), Arc::clone(&dir)));
+        self.current.keep(meta.clone(), Arc::clone(&dir));
         Ok(Snapshot {
             meta,
             snapshot: dir,

@@ -175,6 +175,7 @@ async fn start_inner<E: Env>(
         waiters: Waiters::new(env.random() >> 1),
         hub,
         reclaimer,
+        snapshot: Arc::default(),
         applied: watch::channel(applied.map_or(0, |id| id.index)).0,
         learner: AtomicBool::new(learner),
         metrics,
@@ -270,7 +271,7 @@ fn run<E: Env>(inner: &Arc<Inner<E>>, refused: mpsc::Receiver<Refusal>) -> Resul
     }
     tokio::spawn({
         let inner = Arc::clone(inner);
-        async move { inner.shared.reclaimer.run(&inner.env).await }
+        async move { inner.shared.reclaimer.run(&inner.env, &inner.shared).await }
     });
     tokio::spawn(Arc::clone(inner).run_read_rounds());
     tokio::spawn(Arc::clone(inner).run_leader_watch());

@@ -55,6 +55,7 @@ pub(crate) struct Shared<E: Env> {
     pub(crate) waiters: Waiters,
     pub(crate) hub: Hub,
     pub(crate) reclaimer: Reclaimer<E>,
+    pub(crate) snapshot: Arc<Current>,
     pub(crate) applied: watch::Sender<u64>,
     /// Whether this member was added as a learner and not promoted yet.
     pub(crate) learner: AtomicBool,
@@ -95,9 +96,6 @@ pub(crate) struct StateMachine<E: Env> {
     applied: Option<LogId>,
     members: Members,
     alarms: Alarms,
-    snapshot: Current,
-    /// The data came as a snapshot since the start.
-    installed: bool,
 }
 
 /// Entries that were run, whose batch is written or waits to be.
@@ -134,8 +132,6 @@ impl<E: Env> StateMachine<E> {
             mvcc: opened.0,
             dir,
             applied: opened.1,
-            snapshot: Arc::new(Mutex::new(None)),
-            installed: false,
         }
     }
 
@@ -371,7 +367,7 @@ impl<E: Env> RaftStateMachine<TypeConfig> for StateMachine<E> {
             engine: self.shared.engine.load_full(),
             dir: Arc::clone(&self.dir),
             env: self.env.clone(),
-            current: Arc::clone(&self.snapshot),
+            current: Arc::clone(&self.shared.snapshot),
             damage: Arc::clone(&self.shared.damage),
         }
     }
@@ -383,8 +379,7 @@ impl<E: Env> RaftStateMachine<TypeConfig> for StateMachine<E> {
     ) -> Result<(), io::Error> {
         let snapshot = Arc::into_inner(snapshot)
             .ok_or_else(|| io::Error::other("a received snapshot is in use twice"))?;
-        *self.snapshot.lock() = None;
-        self.installed = true;
+        self.shared.snapshot.replaced_by_received();
         let installed = self.install(meta, snapshot).await;
         installed.inspect_err(|e| self.shared.damage.note(Kind::Engine, e))
     }
@@ -392,12 +387,9 @@ impl<E: Env> RaftStateMachine<TypeConfig> for StateMachine<E> {
     async fn get_current_snapshot(
         &mut self,
     ) -> Result<Option<Snapshot<Arc<SnapshotDir>>>, io::Error> {
-        let current = self.snapshot.lock().as_ref().map(|(meta, dir)| Snapshot {
-            meta: meta.clone(),
-            snapshot: Arc::clone(dir),
-        });
-        // The log below an installed snapshot is gone, so a leader must be able to send one at any time.
-        if current.is_none() && self.installed {
+        let current = self.shared.snapshot.get();
+        // A leader must be able to send one at any time.
+        if current.is_none() && self.shared.snapshot.is_owed() {
             let mut builder = self.get_snapshot_builder().await;
             return builder.build_snapshot().await.map(Some);
         }

@@ -93,6 +93,15 @@ impl Drop for Shared {
     }
 }
 
+/// Options of the member's own database. A restarted member that kept 64 MiB in memory would not flush on a small disk
+/// that is full before the same is free.
+fn options_in(dir: &Path) -> RocksOptions {
+    RocksOptions {
+        memtables_bytes: room::memtables_bytes(dir),
+        ..RocksOptions::default()
+    }
+}
+
 impl Env for OsEnv {
     type Engine = RocksEngine;
     type Listener = TcpListener;
@@ -116,17 +125,13 @@ impl Env for OsEnv {
     }
 
     fn open_engine(&self, dir: &Path) -> Result<RocksEngine, EngineError> {
-        let options = RocksOptions {
-            memtables_bytes: room::memtables_bytes(dir),
-            ..RocksOptions::default()
-        };
-        RocksEngine::open(dir, &options)
+        RocksEngine::open(dir, &options_in(dir))
     }
 
     fn reopen_engine(&self, dir: &Path) -> Result<RocksEngine, EngineError> {
         let existing = RocksOptions {
             must_exist: true,
-            ..RocksOptions::default()
+            ..options_in(dir)
         };
         RocksEngine::open(dir, &existing)
     }

@@ -87,7 +87,6 @@ async fn writable(raw: &Raw, number: u64) -> Duration {
     begun.elapsed()
 }
 
-#[ignore = "open: a physical compaction on a disk that own writes filled is not done within the test's deadline"]
 #[tokio::test]
 async fn own_writes_fill_it_and_deleting_makes_room() {
     if !able(Need::LoopDisks) {

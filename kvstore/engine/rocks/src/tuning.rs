@@ -49,13 +49,13 @@ pub(crate) fn families(
             Cf::Live => live(&cache, chosen),
             Cf::Hist => hist(&cache, chosen, droppable),
             Cf::Log => large(&cache, chosen),
-            Cf::Lease | Cf::Auth | Cf::Meta => small(&cache),
+            Cf::Lease | Cf::Auth | Cf::Meta => small(&cache, chosen),
         };
         ColumnFamilyDescriptor::new(cf.name(), options)
     };
     let mut families: Vec<_> = Cf::ALL.into_iter().map(family).collect();
     // RocksDB insists on this one. Nothing is written to it.
-    families.push(ColumnFamilyDescriptor::new("default", small(&cache)));
+    families.push(ColumnFamilyDescriptor::new("default", small(&cache, chosen)));
     families
 }
 
@@ -104,16 +104,21 @@ fn large(cache: &Cache, chosen: &RocksOptions) -> Options {
     o.set_target_file_size_base(file_bytes);
     // RocksDB's default for the default memory: merging new files takes about that much room.
     o.set_max_bytes_for_level_base(4 * chosen.memtables_bytes as u64);
-    // After the disk was full, RocksDB writes again only when there is room for the largest memtable.
-    o.set_write_buffer_size(MEMTABLE_BYTES_MAX.min(chosen.memtables_bytes / 2));
+    o.set_write_buffer_size(memtable_bytes(chosen, MEMTABLE_BYTES_MAX));
     o.set_max_write_buffer_number(MEMTABLES_PER_CF_MAX);
     o.set_compression_type(DBCompressionType::Lz4);
     o
 }
 
-fn small(cache: &Cache) -> Options {
+/// After the disk was full, RocksDB writes again only when there is room for the largest memtable of all column
+/// families, even of those that hold next to nothing.
+fn memtable_bytes(chosen: &RocksOptions, at_most: usize) -> usize {
+    at_most.min(chosen.memtables_bytes / 2)
+}
+
+fn small(cache: &Cache, chosen: &RocksOptions) -> Options {
     let mut o = any(cache);
-    o.set_write_buffer_size(SMALL_MEMTABLE_BYTES_MAX);
+    o.set_write_buffer_size(memtable_bytes(chosen, SMALL_MEMTABLE_BYTES_MAX));
     o.set_compression_type(DBCompressionType::Lz4);
     // Lease attachments come and go.
     deletions(&mut o);
