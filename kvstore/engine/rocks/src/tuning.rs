@@ -55,7 +55,10 @@ pub(crate) fn families(
     };
     let mut families: Vec<_> = Cf::ALL.into_iter().map(family).collect();
     // RocksDB insists on this one. Nothing is written to it.
-    families.push(ColumnFamilyDescriptor::new("default", small(&cache, chosen)));
+    families.push(ColumnFamilyDescriptor::new(
+        "default",
+        small(&cache, chosen),
+    ));
     families
 }
 
