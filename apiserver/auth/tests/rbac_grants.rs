@@ -1,63 +1,14 @@
 //! Who may grant what, and how the policy of the tables is kept.
 
-use std::sync::Arc;
+mod common;
 
+use common::{binding, role, rule_of, urls, user_subject};
 use mainstay_auth::UserInfo;
 use mainstay_auth::rbac::{
-    Binding, Escalation, Event, GrantCheck, PolicyRule, RbacAuthorizer, Reconciled, Role, RoleKind,
-    RoleRef, Subject, SubjectKind, aggregate_rules, reconcile_binding, reconcile_role,
+    Escalation, GrantCheck, PolicyRule, RbacAuthorizer, Reconciled, RoleKind, aggregate_rules,
+    reconcile_binding, reconcile_role,
 };
 use serde_json::{Value, json};
-
-fn rule_of(verbs: &str, groups: &str, resources: &str) -> PolicyRule {
-    let list = |text: &str| {
-        text.split(',')
-            .map(|item| item.replace("core", ""))
-            .collect()
-    };
-    PolicyRule {
-        verbs: list(verbs),
-        api_groups: list(groups),
-        resources: list(resources),
-        ..PolicyRule::default()
-    }
-}
-
-fn urls(verbs: &str, urls: &str) -> PolicyRule {
-    PolicyRule {
-        verbs: vec![verbs.to_owned()],
-        non_resource_urls: vec![urls.to_owned()],
-        ..PolicyRule::default()
-    }
-}
-
-fn role(namespace: &str, name: &str, rules: &[PolicyRule]) -> Event {
-    Event::Role(Role {
-        namespace: namespace.into(),
-        name: name.into(),
-        rules: Arc::new(rules.to_vec()),
-    })
-}
-
-fn binding(namespace: &str, name: &str, kind: &str, role: &str, subjects: Vec<Subject>) -> Event {
-    Event::Binding(Binding {
-        namespace: namespace.into(),
-        name: name.into(),
-        role_ref: RoleRef {
-            kind: kind.into(),
-            name: role.into(),
-        },
-        subjects,
-    })
-}
-
-fn user_subject(name: &str) -> Subject {
-    Subject {
-        kind: SubjectKind::User,
-        name: name.into(),
-        namespace: String::new(),
-    }
-}
 
 /// A user `u` who may get pods in namespace `a` and bind the cluster role `lent`.
 fn grants() -> RbacAuthorizer {

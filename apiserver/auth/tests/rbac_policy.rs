@@ -1,7 +1,10 @@
 //! RBAC decisions: the compiled index against a naive evaluator.
 
+mod common;
+
 use std::sync::Arc;
 
+use common::{binding, role, rule_of, urls, user_subject};
 use mainstay_auth::rbac::{
     Binding, Event, PolicyRule, RbacAuthorizer, Role, RoleRef, Subject, SubjectKind, covers,
 };
@@ -209,56 +212,6 @@ fn valid(rule: PolicyRule) -> PolicyRule {
     PolicyRule {
         resource_names: names,
         ..rule
-    }
-}
-
-fn rule_of(verbs: &str, groups: &str, resources: &str) -> PolicyRule {
-    let list = |text: &str| {
-        text.split(',')
-            .map(|item| item.replace("core", ""))
-            .collect()
-    };
-    PolicyRule {
-        verbs: list(verbs),
-        api_groups: list(groups),
-        resources: list(resources),
-        ..PolicyRule::default()
-    }
-}
-
-fn urls(verbs: &str, urls: &str) -> PolicyRule {
-    PolicyRule {
-        verbs: vec![verbs.to_owned()],
-        non_resource_urls: vec![urls.to_owned()],
-        ..PolicyRule::default()
-    }
-}
-
-fn role(namespace: &str, name: &str, rules: &[PolicyRule]) -> Event {
-    Event::Role(Role {
-        namespace: namespace.into(),
-        name: name.into(),
-        rules: Arc::new(rules.to_vec()),
-    })
-}
-
-fn binding(namespace: &str, name: &str, kind: &str, role: &str, subjects: Vec<Subject>) -> Event {
-    Event::Binding(Binding {
-        namespace: namespace.into(),
-        name: name.into(),
-        role_ref: RoleRef {
-            kind: kind.into(),
-            name: role.into(),
-        },
-        subjects,
-    })
-}
-
-fn user_subject(name: &str) -> Subject {
-    Subject {
-        kind: SubjectKind::User,
-        name: name.into(),
-        namespace: String::new(),
     }
 }
 

@@ -54,7 +54,8 @@ pub(super) async fn charge(
     attempt: &Attempt<'_>,
     object: &Value,
 ) -> Result<(), StatusError> {
-    if attempt.namespace.is_empty() || !attempt.resource.namespaced {
+    // Most writes are of no concern to any quota: those do not even look for one.
+    if attempt.namespace.is_empty() || !quota::concerns(&change(attempt, object)) {
         return Ok(());
     }
     let mut quotas = lookup.list("", "resourcequotas", attempt.namespace)?;
