@@ -5,6 +5,7 @@
 //! reads and writes objects by them. Everything here is pure and the same for all requests.
 #![forbid(unsafe_code)]
 
+mod descriptions;
 pub mod discovery;
 mod document;
 pub mod limits;

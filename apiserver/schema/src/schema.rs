@@ -1,5 +1,6 @@
 //! All types of the API and how to find them.
 
+use crate::descriptions;
 use crate::parse;
 use crate::tables;
 use crate::types::{Gvk, TypeDef, TypeId};
@@ -20,8 +21,10 @@ pub struct Schema {
 pub fn schema() -> &'static Schema {
     static SCHEMA: OnceLock<Schema> = OnceLock::new();
     SCHEMA.get_or_init(|| {
-        let (types, names) =
+        let (mut types, names) =
             parse::parse(tables::TYPES).expect("built-in tables are tested to parse");
+        descriptions::describe(&mut types, &names, descriptions::TEXT)
+            .expect("built-in descriptions are tested to fit");
         Schema::new(types, names)
     })
 }

@@ -35,7 +35,7 @@ pub struct TypeDef {
     /// The whole value has one owner and is replaced as one (`x-kubernetes-map-type: atomic`).
     pub map_atomic: bool,
     pub union: Option<Union>,
-    /// Empty until descriptions have a source of their own.
+    /// For people; empty where nothing needs to be said.
     pub description: &'static str,
 }
 
@@ -114,7 +114,7 @@ pub struct Field {
     pub omit_empty: bool,
     /// The (innermost) list is a message with the list as its field 1 in protobuf (`ExtraValue`, `Verbs`).
     pub wrapped: bool,
-    /// Empty until descriptions have a source of their own.
+    /// For people; empty where nothing needs to be said.
     pub description: &'static str,
 }
 
