@@ -11,6 +11,7 @@ mod dispatch;
 mod keys;
 mod known;
 mod list;
+mod metrics_v1;
 mod read;
 mod scaling;
 mod sub;

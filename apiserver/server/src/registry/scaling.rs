@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::metrics_v1::{Part, flat, nested};
+
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const CURRENT: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
 const CONDITIONS: &str = "autoscaling.alpha.kubernetes.io/conditions";
@@ -25,12 +27,13 @@ fn to_v1(object: &mut Value) {
             if let Some(target) = cpu.first().and_then(cpu_target) {
                 spec.insert("targetCPUUtilizationPercentage".to_owned(), target.clone());
             }
-            keep(&mut annotations, METRICS, Value::Array(others));
+            let others = others.iter().map(|metric| flat(metric, Part::Spec));
+            keep(&mut annotations, METRICS, others.collect());
         }
         keep(
             &mut annotations,
             BEHAVIOR,
-            spec.remove("behavior").unwrap_or_default(),
+            capitals(spec.remove("behavior").unwrap_or_default(), true),
         );
     }
     if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
@@ -44,7 +47,8 @@ fn to_v1(object: &mut Value) {
             if let Some(percentage) = metrics.iter().find_map(current) {
                 status.insert("currentCPUUtilizationPercentage".to_owned(), percentage);
             }
-            keep(&mut annotations, CURRENT, Value::Array(metrics));
+            let metrics = metrics.iter().map(|metric| flat(metric, Part::Status));
+            keep(&mut annotations, CURRENT, metrics.collect());
         }
         keep(
             &mut annotations,
@@ -86,7 +90,10 @@ fn to_v2(object: &mut Value) {
     }
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         let mut metrics = match taken.remove(METRICS) {
-            Some(Value::Array(metrics)) => metrics,
+            Some(Value::Array(metrics)) => metrics
+                .iter()
+                .map(|metric| nested(metric, Part::Spec))
+                .collect(),
             _ => Vec::new(),
         };
         if let Some(target) = spec.remove("targetCPUUtilizationPercentage") {
@@ -105,16 +112,53 @@ fn to_v2(object: &mut Value) {
             spec.insert("metrics".to_owned(), Value::Array(metrics));
         }
         if let Some(behavior) = taken.remove(BEHAVIOR) {
-            spec.insert("behavior".to_owned(), behavior);
+            spec.insert("behavior".to_owned(), capitals(behavior, false));
         }
     }
     if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
-        status.remove("currentCPUUtilizationPercentage");
-        for (field, name) in [("currentMetrics", CURRENT), ("conditions", CONDITIONS)] {
-            if let Some(value) = taken.remove(name) {
+        let percentage = status.remove("currentCPUUtilizationPercentage");
+        let current = match (taken.remove(CURRENT), percentage) {
+            (Some(Value::Array(metrics)), _) => metrics
+                .iter()
+                .map(|metric| nested(metric, Part::Status))
+                .collect(),
+            (_, Some(percentage)) => json!([{
+                "type": "Resource",
+                "resource": { "name": "cpu", "current": { "averageUtilization": percentage } },
+            }]),
+            _ => Value::Null,
+        };
+        let conditions = taken.remove(CONDITIONS).unwrap_or_default();
+        for (field, value) in [("currentMetrics", current), ("conditions", conditions)] {
+            if value.is_array() {
                 status.insert(field.to_owned(), value);
             }
         }
+    }
+}
+
+/// Upstream writes the behavior with its internal names, which begin with capitals, and reads either.
+fn capitals(value: Value, upper: bool) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| {
+                let mut letters = name.chars();
+                let first = letters.next().map(|first| match upper {
+                    true => first.to_ascii_uppercase(),
+                    false => first.to_ascii_lowercase(),
+                });
+                let name = first.into_iter().chain(letters).collect::<String>();
+                (name, capitals(value, upper))
+            })
+            .collect::<Map<_, _>>()
+            .into(),
+        Value::Array(items) => items
+            .into_iter()
+            .map(|item| capitals(item, upper))
+            .collect(),
+        other => other,
     }
 }
 
@@ -158,8 +202,34 @@ mod tests {
         let mut object = before.clone();
         convert(&mut object, "v1");
         assert_eq!(object["spec"]["targetCPUUtilizationPercentage"], 80);
-        assert!(object["metadata"]["annotations"][METRICS].is_string());
+        let annotations = &object["metadata"]["annotations"];
+        assert_eq!(
+            annotations[METRICS],
+            r#"[{"resource":{"name":"memory","targetAverageValue":"1Gi"},"type":"Resource"}]"#
+        );
+        assert_eq!(
+            annotations[BEHAVIOR],
+            r#"{"ScaleUp":{"StabilizationWindowSeconds":0}}"#
+        );
         convert(&mut object, "v2");
         assert_eq!(object, before);
+    }
+
+    #[test]
+    fn what_clients_of_version_1_write_reaches_version_2() {
+        let mut object = json!({
+            "metadata": {"name": "a", "annotations": {METRICS: "no JSON", "own": "stays"}},
+            "spec": {"maxReplicas": 3, "targetCPUUtilizationPercentage": 50},
+            "status": {"currentCPUUtilizationPercentage": 40},
+        });
+        convert(&mut object, "v2");
+        let expected = json!({
+            "metadata": {"name": "a", "annotations": {"own": "stays"}},
+            "spec": {"maxReplicas": 3, "metrics": [{"type": "Resource", "resource": {
+                "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}]},
+            "status": {"currentMetrics": [{"type": "Resource", "resource": {
+                "name": "cpu", "current": {"averageUtilization": 40}}}]},
+        });
+        assert_eq!(object, expected);
     }
 }
