@@ -9,6 +9,7 @@ mod limits;
 mod lookup;
 mod pods;
 mod priority;
+mod references;
 mod security;
 mod service_account;
 mod storage;

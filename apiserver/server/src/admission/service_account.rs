@@ -12,7 +12,7 @@ const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Life of the token; the kubelet renews it well before. Upstream's number.
 const TOKEN_SECONDS: i64 = 3607;
 /// Annotation of the pods that mirror a kubelet's static pods.
-const MIRROR: &str = "kubernetes.io/config.mirror";
+pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
 
 pub(super) async fn admit(
     lookup: &Lookup,
@@ -20,7 +20,7 @@ pub(super) async fn admit(
     pod: &mut Value,
 ) -> Result<(), StatusError> {
     if meta::annotation(pod, MIRROR).is_some() {
-        // The kubelet runs it whatever is said here; it may only not pretend to have an account.
+        // The kubelet runs it whatever is said here; `references` looks that it uses nothing.
         return Ok(());
     }
     let name = match pod["spec"]["serviceAccountName"]
