@@ -12,6 +12,18 @@ use std::collections::BTreeSet;
 
 const AFFINITY_SECONDS_MAX: i64 = 86_400;
 
+/// What is wrong with a service's addresses and families: these rules come before any are given out.
+#[must_use]
+pub fn service_address_errors(object: &Value) -> ErrorList {
+    let mut errors = ErrorList::default();
+    addresses(
+        &Place::top(object, "spec"),
+        is_headless(object),
+        &mut errors,
+    );
+    errors
+}
+
 fn is_headless(service: &Value) -> bool {
     text(service, "spec.clusterIP") == "None"
         || list(service, "spec.clusterIPs")

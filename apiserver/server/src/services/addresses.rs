@@ -71,6 +71,24 @@ pub(super) async fn claim(
     }
 }
 
+/// Whether `claim` would succeed.
+pub(super) async fn is_free(
+    registry: &Registry,
+    range: Ipv4Net,
+    address: Ipv4Addr,
+) -> Result<(), Refused> {
+    if !is_usable(range, address) {
+        return Err(Refused::OutOfRange);
+    }
+    let resource = resource().map_err(Refused::Failed)?;
+    let key = registry.keys.object(resource, "", &address.to_string());
+    match registry.newest(&key).await {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(Refused::Taken),
+        Err(e) => Err(Refused::Failed(e)),
+    }
+}
+
 /// Takes any free address.
 pub(super) async fn claim_any(
     registry: &Registry,
@@ -112,6 +130,33 @@ pub(super) async fn claim_any(
 /// All address objects, as the cache has them.
 pub(super) fn known(registry: &Registry) -> Result<Vec<Value>, StatusError> {
     registry.known(resource()?, &mainstay_apistore::Scope::All)
+}
+
+/// All ServiceCIDR objects, as the cache has them.
+pub(super) fn known_ranges(registry: &Registry) -> Result<Vec<Value>, StatusError> {
+    let resource = mainstay_schema::resource("networking.k8s.io", "v1", "servicecidrs")
+        .ok_or_else(|| StatusError::internal("the table has no ranges"))?;
+    registry.known(resource, &mainstay_apistore::Scope::All)
+}
+
+/// The IPv4 ranges of a ServiceCIDR that addresses may be taken from. As upstream, one that nobody has looked at yet is
+/// ready, and none that is on its way out.
+pub(super) fn usable_ranges(object: &Value) -> Vec<Ipv4Net> {
+    let conditions = object["status"]["conditions"].as_array();
+    let mut ready = conditions
+        .into_iter()
+        .flatten()
+        .filter(|condition| condition["type"] == "Ready");
+    if meta::deletion_timestamp(object).is_some()
+        || ready.any(|condition| condition["status"] != "True")
+    {
+        return Vec::new();
+    }
+    let ranges = object["spec"]["cidrs"].as_array().into_iter().flatten();
+    ranges
+        .filter_map(|range| range.as_str()?.parse::<Ipv4Net>().ok())
+        .map(|range| range.trunc())
+        .collect()
 }
 
 pub(super) async fn release(registry: &Registry, address: &str) -> Result<(), StatusError> {
@@ -166,6 +211,23 @@ mod tests {
             let range: Ipv4Net = range.parse().unwrap();
             assert_eq!(kept(size(range)), expected, "{range}");
         }
+    }
+
+    #[test]
+    fn ranges_are_used_while_they_are_ready() {
+        let range = |condition: &str| {
+            json!({
+                "spec": {"cidrs": ["10.1.0.0/24", "fd00::/112"]},
+                "status": {"conditions": [{"type": "Ready", "status": condition}]},
+            })
+        };
+        assert_eq!(usable_ranges(&range("True")).len(), 1);
+        assert!(usable_ranges(&range("False")).is_empty());
+        let unseen = json!({"spec": {"cidrs": ["10.1.0.0/24"]}});
+        assert_eq!(usable_ranges(&unseen).len(), 1);
+        let ending = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"cidrs": ["10.1.0.0/24"]}});
+        assert!(usable_ranges(&ending).is_empty());
     }
 
     #[test]

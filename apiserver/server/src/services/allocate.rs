@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::addresses::{self, Refused};
 use super::claim::{Claim, Taken, release};
+use super::families;
 use super::ports;
 use crate::admission::{Attempt, Claims, Lookup, Operation};
 use crate::registry::Registry;
@@ -50,6 +51,19 @@ impl Allocators {
         service.address(object, &mut claims).await?;
         service.ports(object, &mut claims).await?;
         Ok(Claims::new(claims))
+    }
+
+    /// The server's own range, then those that ServiceCIDR objects add.
+    fn ranges(&self, registry: &Registry) -> Result<Vec<Ipv4Net>, StatusError> {
+        let mut ranges = vec![self.addresses];
+        for object in addresses::known_ranges(registry)? {
+            for range in addresses::usable_ranges(&object) {
+                if !ranges.iter().any(|own| own.contains(&range)) {
+                    ranges.push(range);
+                }
+            }
+        }
+        Ok(ranges)
     }
 
     /// Frees what a service had that is gone, or has no longer.
@@ -162,25 +176,17 @@ impl Service<'_> {
         object: &mut Value,
         claims: &mut Vec<Claim>,
     ) -> Result<(), StatusError> {
+        families::complete(object, self.old).map_err(|errors| {
+            StatusError::invalid(GroupKind::new("", "Service"), &self.name, &errors)
+        })?;
         let spec = &mut object["spec"];
-        let kind = spec["type"].as_str().unwrap_or("ClusterIP");
-        if kind == "ExternalName" {
-            if let Some(spec) = spec.as_object_mut() {
-                for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-                    spec.remove(field);
-                }
-            }
+        let wanted = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
+        if spec["type"] == "ExternalName" || wanted == "None" {
             return Ok(());
         }
-        if spec["ipFamilies"].as_array().is_none_or(Vec::is_empty) {
-            spec["ipFamilies"] = json!(["IPv4"]);
-        }
-        if spec["ipFamilyPolicy"].is_null() {
-            spec["ipFamilyPolicy"] = json!("SingleStack");
-        }
-        let wanted = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
-        if wanted == "None" {
-            spec["clusterIPs"] = json!(["None"]);
+        let had_one = |old: &&Value| old["spec"]["type"] != "ExternalName";
+        if self.old.filter(had_one).is_some() && !wanted.is_empty() {
+            // It keeps what it has: validation refuses another.
             return Ok(());
         }
         let address = match wanted.as_str() {
@@ -198,16 +204,22 @@ impl Service<'_> {
     }
 
     async fn any_address(&self) -> Result<Ipv4Addr, StatusError> {
-        let range = self.allocators.addresses;
         if self.dry_run {
             // Shown, not taken.
+            let range = self.allocators.addresses;
             return Ok(range.hosts().last().unwrap_or(range.addr()));
         }
-        let claimed = addresses::claim_any(&self.registry, range, self.namespace, &self.name).await;
-        claimed.map_err(|e| match e {
-            Refused::Failed(e) => e,
-            _ => StatusError::internal("failed to allocate a serviceIP: range is full"),
-        })
+        for range in self.allocators.ranges(&self.registry)? {
+            let (namespace, name) = (self.namespace, &self.name);
+            match addresses::claim_any(&self.registry, range, namespace, name).await {
+                Ok(address) => return Ok(address),
+                Err(Refused::Failed(e)) => return Err(e),
+                Err(_) => {}
+            }
+        }
+        Err(StatusError::internal(
+            "failed to allocate a serviceIP: range is full",
+        ))
     }
 
     async fn this_address(&self, text: &str) -> Result<Ipv4Addr, StatusError> {
@@ -219,12 +231,19 @@ impl Service<'_> {
         let address: Ipv4Addr = text
             .parse()
             .map_err(|_| refused("not a valid IPv4 address"))?;
-        if self.dry_run || self.had(&Taken::Address(text.to_owned())) {
+        if self.had(&Taken::Address(text.to_owned())) {
             return Ok(address);
         }
-        let range = self.allocators.addresses;
-        let claimed =
-            addresses::claim(&self.registry, range, address, self.namespace, &self.name).await;
+        let ranges = self.allocators.ranges(&self.registry)?;
+        let fits = |range: &&Ipv4Net| range.contains(&address);
+        let range = *ranges.iter().find(fits).unwrap_or(&ranges[0]);
+        let claimed = match self.dry_run {
+            true => addresses::is_free(&self.registry, range, address).await,
+            false => {
+                let (namespace, name) = (self.namespace, &self.name);
+                addresses::claim(&self.registry, range, address, namespace, name).await
+            }
+        };
         match claimed {
             Ok(()) => Ok(address),
             Err(Refused::Failed(e)) => Err(e),
@@ -237,57 +256,123 @@ impl Service<'_> {
 
     async fn ports(&self, object: &mut Value, claims: &mut Vec<Claim>) -> Result<(), StatusError> {
         let spec = &mut object["spec"];
-        let wants = match spec["type"].as_str() {
-            Some("NodePort") => true,
-            Some("LoadBalancer") => spec["allocateLoadBalancerNodePorts"] != false,
+        let kind = spec["type"].as_str().unwrap_or_default();
+        let wants = match kind {
+            "NodePort" => true,
+            "LoadBalancer" => spec["allocateLoadBalancerNodePorts"] != false,
             _ => false,
         };
-        let may_have = matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer"));
-        // The same port of two protocols shares one port on the nodes.
-        let mut given: Vec<(u64, u16)> = Vec::new();
-        let list = spec["ports"].as_array_mut().into_iter().flatten();
-        for (at, port) in list.enumerate() {
-            let asked = port["nodePort"].as_u64().unwrap_or(0);
-            let number = port["port"].as_u64().unwrap_or(0);
-            if asked == 0 && !wants || !may_have {
+        if matches!(kind, "NodePort" | "LoadBalancer") {
+            let ports = spec["ports"].as_array_mut();
+            self.node_ports(ports.into_iter().flatten(), wants, claims)
+                .await?;
+        }
+        self.health_port(spec, claims).await
+    }
+
+    /// A new service's ports of the same number (of two protocols) share one port on the nodes.
+    async fn node_ports(
+        &self,
+        list: impl Iterator<Item = &mut Value>,
+        wants: bool,
+        claims: &mut Vec<Claim>,
+    ) -> Result<(), StatusError> {
+        let mut list: Vec<&mut Value> = list.collect();
+        let numbers = |port: &Value| {
+            let number = |field: &str| port[field].as_u64().unwrap_or(0);
+            (number("port"), number("nodePort"))
+        };
+        let asked: Vec<(u64, u64)> = list.iter().map(|port| numbers(port)).collect();
+        let creates = self.old.is_none();
+        let mut given: Vec<(u64, u64)> = Vec::new();
+        for (at, port) in list.iter_mut().enumerate() {
+            let (number, own) = numbers(port);
+            if own == 0 && !wants {
                 continue;
             }
-            let path = Path::new("spec").child("ports").index(at).child("nodePort");
-            let shared = given.iter().find(|(own, node)| match asked {
-                0 => *own == number,
-                asked => u64::from(*node) == asked,
+            let same_number = |other: &&(u64, u64)| other.0 == number;
+            let shared = given.iter().find(|other| match creates {
+                true => other.0 == number && (own == 0 || own == other.1),
+                false => own != 0 && own == other.1,
             });
-            let taken = match (shared, u16::try_from(asked)) {
-                (Some((_, node)), _) => *node,
-                (None, Ok(0)) => self.port(None, &path, claims).await?,
-                (None, Ok(asked)) => self.port(Some(asked), &path, claims).await?,
-                (None, Err(_)) => return Err(self.out_of_range(&path, asked)),
+            let node = match shared {
+                Some((_, node)) => *node,
+                None => {
+                    // Somebody further down may have asked for the port of this number.
+                    let later = asked.iter().filter(same_number).find(|other| other.1 != 0);
+                    let wanted = match (own, later) {
+                        (0, Some((_, later))) if creates => *later,
+                        _ => own,
+                    };
+                    let path = Path::new("spec").child("ports").index(at).child("nodePort");
+                    u64::from(self.port(wanted, &path, claims).await?)
+                }
             };
-            given.push((number, taken));
-            port["nodePort"] = json!(taken);
+            given.push((number, node));
+            port["nodePort"] = json!(node);
         }
-        let local = spec["externalTrafficPolicy"] == "Local";
-        if spec["type"] == "LoadBalancer" && local {
-            let path = Path::new("spec").child("healthCheckNodePort");
-            let asked = spec["healthCheckNodePort"].as_u64().unwrap_or(0);
-            let asked = u16::try_from(asked).ok().filter(|port| *port > 0);
-            spec["healthCheckNodePort"] = json!(self.port(asked, &path, claims).await?);
+        Ok(())
+    }
+
+    /// The port where load balancers ask whether a node has pods of the service.
+    async fn health_port(
+        &self,
+        spec: &mut Value,
+        claims: &mut Vec<Claim>,
+    ) -> Result<(), StatusError> {
+        let needs = |spec: &Value| {
+            spec["type"] == "LoadBalancer" && spec["externalTrafficPolicy"] == "Local"
+        };
+        if !needs(spec) {
+            return Ok(());
         }
+        let path = Path::new("spec").child("healthCheckNodePort");
+        let asked = spec["healthCheckNodePort"].as_u64().unwrap_or(0);
+        let old = self.old.map(|old| &old["spec"]).filter(|old| needs(old));
+        if let Some(old) = old {
+            let before = old["healthCheckNodePort"].as_u64().unwrap_or(0);
+            return match before == asked {
+                true => Ok(()),
+                false => Err(self.invalid(Error::invalid(&path, asked, "field is immutable"))),
+            };
+        }
+        let port = self.port(asked, &path, claims).await.map_err(|e| {
+            let why = match asked {
+                0 => "failed to allocate a HealthCheck NodePort",
+                _ => "failed to allocate requested HealthCheck NodePort",
+            };
+            match (e.code, e.message.rsplit(": ").next()) {
+                (422, Some(detail)) => {
+                    StatusError::internal(format_args!("{why} {asked}: {detail}"))
+                }
+                _ => e,
+            }
+        })?;
+        spec["healthCheckNodePort"] = json!(port);
         Ok(())
     }
 
     async fn port(
         &self,
-        asked: Option<u16>,
+        asked: u64,
         path: &Path,
         claims: &mut Vec<Claim>,
     ) -> Result<u16, StatusError> {
         let range = self.allocators.ports;
+        let Ok(asked) = u16::try_from(asked) else {
+            return Err(self.out_of_range(path, asked));
+        };
+        let asked = Some(asked).filter(|port| *port > 0);
         let owner = format!("{}/{}", self.namespace, self.name);
-        if self.dry_run || asked.is_some_and(|port| self.had(&Taken::Port(port))) {
-            return Ok(asked.unwrap_or(range.1));
+        if asked.is_some_and(|port| self.had(&Taken::Port(port))) {
+            return Ok(asked.unwrap_or_default());
         }
         let claimed = match asked {
+            // Shown, not taken.
+            None if self.dry_run => return Ok(range.1),
+            Some(port) if self.dry_run => ports::is_free(&self.registry, range, port)
+                .await
+                .map(|()| port),
             Some(port) => ports::claim(&self.registry, range, port, &owner)
                 .await
                 .map(|()| port),
@@ -295,8 +380,10 @@ impl Service<'_> {
         };
         match claimed {
             Ok(port) => {
-                let claim = Claim::new(Arc::clone(&self.registry), Taken::Port(port));
-                claims.push(claim);
+                if !self.dry_run {
+                    let claim = Claim::new(Arc::clone(&self.registry), Taken::Port(port));
+                    claims.push(claim);
+                }
                 Ok(port)
             }
             Err(Refused::Failed(e)) => Err(e),

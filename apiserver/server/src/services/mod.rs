@@ -4,6 +4,7 @@
 mod addresses;
 mod allocate;
 mod claim;
+mod families;
 mod ports;
 
 pub(crate) use allocate::Allocators;

@@ -33,6 +33,22 @@ pub(super) async fn claim(
     }
 }
 
+/// Whether `claim` would succeed.
+pub(super) async fn is_free(
+    registry: &Registry,
+    range: (u16, u16),
+    port: u16,
+) -> Result<(), Refused> {
+    if port < range.0 || port > range.1 {
+        return Err(Refused::OutOfRange);
+    }
+    match registry.newest(&key(registry, port)).await {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(Refused::Taken),
+        Err(e) => Err(Refused::Failed(e)),
+    }
+}
+
 /// Takes any free port.
 pub(super) async fn claim_any(
     registry: &Registry,
