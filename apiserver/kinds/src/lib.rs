@@ -26,5 +26,7 @@ pub use strategy::{
     Context, Part, Strategy, User, complete_name, grace_period_seconds,
     orphans_dependents_by_default, prepare_for_create, prepare_for_update,
 };
-pub use validate::{has_rules, validate_create, validate_update};
+pub use validate::{
+    has_rules, service_address_errors, strict_event_errors, validate_create, validate_update,
+};
 pub use warnings::{deprecation, warnings};

@@ -1,12 +1,12 @@
-//! Certificate signing requests, and events.
+//! Certificate signing requests.
 
 use super::place::Place;
 use crate::strategy::Part;
-use crate::value::{list, same, text};
+use crate::value::{list, text};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mainstay_machinery::field::{Error, ErrorList, Path};
-use mainstay_machinery::validate::{FIELD_IMMUTABLE, dns1123_subdomain, qualified_name};
+use mainstay_machinery::validate::dns1123_subdomain;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -180,78 +180,116 @@ pub(super) fn update_request(new: &Value, old: &Value, part: Part, errors: &mut 
                 "updates may not modify existing certificate content",
                 errors,
             );
+        } else if let Err(why) = certificates(&certificate(new)) {
+            errors.push(Error::invalid(&place.path, "<certificate data>", why));
         }
     }
 }
 
-pub(super) fn event(object: &Value, errors: &mut ErrorList) {
-    let metadata = Place::top(object, "metadata");
-    let involved = if object.get("regarding").is_some() {
-        "regarding"
-    } else {
-        "involvedObject"
-    };
-    let namespace = Place::top(object, involved).at("namespace");
-    let own = metadata.at("namespace").text();
-    let fits = if namespace.is_empty() {
-        own == "default"
-    } else {
-        namespace.text() == own
-    };
-    if !fits {
-        errors.push(Error::invalid(
-            &namespace.path,
-            namespace.text(),
-            "does not match event.namespace",
-        ));
-    }
-    // Events that carry eventTime are written by clients of the new API, which asks for more.
-    if Place::top(object, "eventTime").is_empty() {
-        return;
-    }
-    let component = if object.get("regarding").is_some() {
-        "reportingController"
-    } else {
-        "reportingComponent"
-    };
-    let controller = Place::top(object, component);
-    if controller.is_empty() {
-        errors.push(Error::required(&Path::new("reportingController"), ""));
-    } else {
-        for message in qualified_name(controller.text()) {
-            errors.push(Error::invalid(
-                &Path::new("reportingController"),
-                controller.text(),
-                message,
+/// Whether text in base64 holds certificates as PEM and nothing else. What they say is for those to judge who use
+/// them.
+fn certificates(text: &str) -> Result<(), String> {
+    let bytes = STANDARD.decode(text).unwrap_or_default();
+    let pem = String::from_utf8_lossy(&bytes);
+    let mut lines = pem.lines();
+    let mut found = 0;
+    while let Some(line) = lines.next() {
+        let begin = line.trim_end().strip_prefix("-----BEGIN ");
+        let Some(label) = begin.and_then(|rest| rest.strip_suffix("-----")) else {
+            continue;
+        };
+        if label != "CERTIFICATE" {
+            return Err(format!(
+                "only CERTIFICATE PEM blocks are allowed, found {label:?}"
             ));
         }
-    }
-    for name in ["reportingInstance", "action", "reason"] {
-        let place = Place::top(object, name);
-        if place.is_empty() {
-            place.required("", errors);
+        let body: Vec<&str> = lines
+            .by_ref()
+            .map(str::trim)
+            .take_while(|line| !line.starts_with("-----END "))
+            .collect();
+        if body.iter().any(|line| line.contains(':')) {
+            return Err("no PEM block headers are permitted".to_owned());
         }
+        if !is_sequence(&STANDARD.decode(body.concat()).unwrap_or_default()) {
+            return Err("x509: malformed certificate".to_owned());
+        }
+        found += 1;
     }
-    Place::top(object, "type").supported(&["Normal", "Warning"], errors);
+    match found {
+        0 => Err("must contain one or more CERTIFICATE PEM blocks".to_owned()),
+        _ => Ok(()),
+    }
 }
 
-pub(super) fn update_event(new: &Value, old: &Value, _: Part, errors: &mut ErrorList) {
-    if Place::top(old, "eventTime").is_empty() {
-        return;
+/// Whether these bytes are one ASN.1 sequence, no more and no less: what every certificate is.
+fn is_sequence(der: &[u8]) -> bool {
+    let [0x30, first, rest @ ..] = der else {
+        return false;
+    };
+    if *first < 0x80 {
+        return rest.len() == usize::from(*first);
     }
-    for name in [
-        "involvedObject",
-        "regarding",
-        "reason",
-        "action",
-        "reportingComponent",
-        "reportingController",
-        "reportingInstance",
-        "type",
-        "eventTime",
-    ] {
-        if !same(new.get(name), old.get(name)) {
-            Place::top(new, name).invalid(FIELD_IMMUTABLE, errors);
+    let bytes = usize::from(*first & 0x7f);
+    if !(1..=4).contains(&bytes) || rest.len() < bytes {
+        return false;
+    }
+    let (length, content) = rest.split_at(bytes);
+    let length = length
+        .iter()
+        .fold(0_usize, |length, byte| length << 8 | usize::from(*byte));
+    content.len() == length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_certificates_are_taken_for_certificates() {
+        let pem = |label: &str, body: &str| {
+            let text = format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
+            STANDARD.encode(text)
+        };
+        let sequence = STANDARD.encode([0x30, 2, 5, 0]);
+        let cases = [
+            (pem("CERTIFICATE", &sequence), Ok(())),
+            (
+                pem("PRIVATE KEY", &sequence),
+                Err("only CERTIFICATE PEM blocks are allowed, found \"PRIVATE KEY\""),
+            ),
+            (
+                pem("CERTIFICATE", &format!("A: b\n\n{sequence}")),
+                Err("no PEM block headers are permitted"),
+            ),
+            (
+                pem("CERTIFICATE", "AAAA"),
+                Err("x509: malformed certificate"),
+            ),
+            (
+                "AAAA".to_owned(),
+                Err("must contain one or more CERTIFICATE PEM blocks"),
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(certificates(&text), expected.map_err(str::to_owned));
+        }
+    }
+
+    #[test]
+    fn lengths_of_sequences_are_looked_at() {
+        let mut long = vec![0x30, 0x82, 1, 0];
+        long.extend([0; 256]);
+        assert!(is_sequence(&long));
+        for wrong in [
+            &long[..200],
+            &[0x30],
+            &[0x30, 0x80],
+            &[0x30, 0xff, 0],
+            &[0x31, 0],
+            &[],
+        ] {
+            assert!(!is_sequence(wrong), "{wrong:?}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Which rules a kind has.
 
 use super::{
-    CreateRule, UpdateRule, autoscaling, certificates, cluster, config, endpoints, jobs, network,
-    pods, policy, services, storage, workloads,
+    CreateRule, UpdateRule, autoscaling, certificates, cluster, config, devices, drivers,
+    endpoints, events, jobs, network, pods, policy, ranges, services, storage, workloads,
 };
 use crate::kind::KindRef;
 use crate::strategy::Part;
@@ -91,6 +91,7 @@ fn attributes_class_update(new: &Value, old: &Value, _: Part, errors: &mut Error
 const RBAC: &str = "rbac.authorization.k8s.io";
 const NETWORKING: &str = "networking.k8s.io";
 const STORAGE: &str = "storage.k8s.io";
+const DEVICES: &str = "resource.k8s.io";
 
 static TABLE: &[Row] = &[
     created("", "Pod", pods::create).updated(pods::update),
@@ -111,8 +112,7 @@ static TABLE: &[Row] = &[
     created("", "Node", cluster::node).updated(cluster::update_node),
     created("", "ResourceQuota", cluster::quota).updated(cluster::update_quota),
     always("", "LimitRange", cluster::limit_range),
-    created("", "Event", certificates::event).updated(certificates::update_event),
-    created("events.k8s.io", "Event", certificates::event).updated(certificates::update_event),
+    created("", "Event", events::event).updated(events::update_event),
     always("apps", "Deployment", workloads::deployment).updated(deployment_update),
     always("apps", "ReplicaSet", workloads::replica_set).updated(deployment_update),
     always("apps", "StatefulSet", workloads::stateful_set).updated(stateful_set_update),
@@ -147,6 +147,16 @@ static TABLE: &[Row] = &[
         certificates::request,
     )
     .updated(certificates::update_request),
+    always(STORAGE, "CSIDriver", drivers::driver).updated(drivers::update_driver),
+    always(STORAGE, "CSINode", drivers::node).updated(drivers::update_node),
+    always(STORAGE, "CSIStorageCapacity", drivers::capacity).updated(drivers::update_capacity),
+    always(STORAGE, "VolumeAttachment", drivers::attachment).updated(drivers::update_attachment),
+    created(NETWORKING, "IPAddress", ranges::address).updated(ranges::update_address),
+    created(NETWORKING, "ServiceCIDR", ranges::service_range).updated(ranges::update_service_range),
+    always(DEVICES, "DeviceClass", devices::class),
+    created(DEVICES, "ResourceClaim", devices::claim).updated(devices::keeps_spec),
+    created(DEVICES, "ResourceClaimTemplate", devices::template).updated(devices::keeps_spec),
+    always(DEVICES, "ResourceSlice", devices::slice).updated(devices::update_slice),
     created(RBAC, "Role", policy::role).updated(policy::update_role),
     created(RBAC, "ClusterRole", policy::cluster_role).updated(policy::update_cluster_role),
     created(RBAC, "RoleBinding", policy::role_binding).updated(policy::update_role_binding),

@@ -1,5 +1,7 @@
 //! The few kinds that are served in two versions or groups.
 
+use mainstay_machinery::meta;
+use mainstay_machinery::status::{GroupKind, StatusError};
 use mainstay_schema::{Gvk, Resource};
 use serde_json::{Map, Value};
 
@@ -11,6 +13,24 @@ pub(crate) fn to_served(resource: &Resource, object: &mut Value) {
 /// The other way.
 pub(crate) fn to_stored(resource: &Resource, object: &mut Value) {
     convert(object, resource.gvk(), resource.storage_gvk);
+}
+
+/// Refuses what one of two APIs of the same objects does not take although the other does. The objects are as they
+/// are stored; there is no old one for a create.
+pub(crate) fn check_served(
+    resource: &Resource,
+    new: &Value,
+    old: Option<&Value>,
+) -> Result<(), StatusError> {
+    if resource.group != "events.k8s.io" {
+        return Ok(());
+    }
+    let errors = mainstay_kinds::strict_event_errors(new, old);
+    let kind = GroupKind::new(resource.storage_gvk.group, resource.storage_gvk.kind);
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(StatusError::invalid(kind, meta::name(new), &errors)),
+    }
 }
 
 /// Whether what is stored is what is served.

@@ -126,6 +126,7 @@ impl Registry {
         let (mut object, mut warnings) = request.decode(&body, options.field_validation)?;
         request.check_namespace(&object)?;
         convert::to_stored(request.resource, &mut object);
+        convert::check_served(request.resource, &object, None)?;
         let create = Create {
             resource: request.stored(),
             namespace: &request.target.namespace,
@@ -146,7 +147,11 @@ impl Registry {
         request.check_name(&object)?;
         convert::to_stored(request.resource, &mut object);
         let update = request.update(part, options.dry_run, false);
-        let mut written = self.update(&update, &move |_| Ok(object.clone())).await?;
+        let change = move |current: Option<&Value>| {
+            convert::check_served(request.resource, &object, current)?;
+            Ok(object.clone())
+        };
+        let mut written = self.update(&update, &change).await?;
         written.warnings.splice(0..0, warnings);
         self.answer_written(request, written)
     }
@@ -184,6 +189,7 @@ impl Registry {
             request.check_name(&object)?;
             request.check_namespace(&object)?;
             convert::to_stored(resource, &mut object);
+            convert::check_served(resource, &object, Some(current))?;
             Ok(object)
         };
         let mut written = self.update(&update, &change).await?;

@@ -1,6 +1,6 @@
 //! Updating objects: one guarded transaction in the store, from the newest object there is.
 
-use mainstay_apistore::{Consistency, Stored, Updated};
+use mainstay_apistore::{Consistency, Failure, Stored, Updated};
 use mainstay_auth::UserInfo;
 use mainstay_kinds::{KindRef, Part, Strategy, default_object, prepare_for_update};
 use mainstay_machinery::field::{ErrorList, Path};
@@ -145,12 +145,19 @@ impl Registry {
         if is_finished(&new) {
             return self.finish(asked, stored, new, warnings).await;
         }
+        // An event that happens again lives on from now, as upstream.
+        let lease = match self.lease_of(resource).await? {
+            0 => stored.lease,
+            lease => lease,
+        };
         let updated = self
             .client
-            .update(stored.key.clone(), stored.revision, bytes, stored.lease)
-            .await
-            .map_err(|e| store_failure(&e))?;
-        match updated {
+            .update(stored.key.clone(), stored.revision, bytes, lease)
+            .await;
+        if matches!(updated, Err(Failure::LeaseNotFound)) {
+            self.leases.forget(lease).await;
+        }
+        match updated.map_err(|e| store_failure(&e))? {
             Updated::Done(revision) => {
                 self.changed(resource, &old, &new);
                 Ok(Tried::done(new, revision, warnings))

@@ -7,7 +7,7 @@ use mainstay_kinds::Part;
 use mainstay_machinery::meta;
 use mainstay_machinery::selector::from_label_selector;
 use mainstay_machinery::status::{Cause, StatusError};
-use mainstay_schema::Resource;
+use mainstay_schema::{Gvk, Resource};
 use serde_json::{Value, json};
 
 use super::super::codec::{self, Media};
@@ -29,8 +29,18 @@ pub(super) async fn evict(registry: &Registry, request: &Request<'_>, body: Inco
         .subresource("eviction")
         .ok_or_else(StatusError::unknown_path)?;
     let media = Media::of(request.content_type())?;
-    let (eviction, _) =
-        codec::decode_body(&body, media, sub.gvk, sub.ty, options.field_validation)?;
+    let decode = |gvk| codec::decode_body(&body, media, gvk, sub.ty, options.field_validation);
+    // The older version is the same, and clients of it are still around.
+    let older = Gvk {
+        version: "v1beta1",
+        ..sub.gvk
+    };
+    let (eviction, _) = decode(sub.gvk).or_else(|e| decode(older).map_err(|_| e))?;
+    if meta::name(&eviction) != request.target.name {
+        return Err(StatusError::bad_request(
+            "name in URL does not match name in Eviction object",
+        ));
+    }
     let mut delete_options = DeleteOptions::from_value(&eviction["deleteOptions"])?;
     delete_options.dry_run |= options.dry_run;
     let (namespace, name) = (&request.target.namespace, &request.target.name);

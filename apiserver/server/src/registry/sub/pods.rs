@@ -3,8 +3,9 @@
 use http::StatusCode;
 use hyper::body::Incoming;
 use mainstay_kinds::Part;
+use mainstay_machinery::field::{Error, ErrorList, Path};
 use mainstay_machinery::meta;
-use mainstay_machinery::status::StatusError;
+use mainstay_machinery::status::{GroupKind, StatusError};
 use serde_json::{Value, json};
 
 use super::super::codec::{self, Media};
@@ -33,13 +34,12 @@ pub(super) async fn bind(registry: &Registry, request: &Request<'_>, body: Incom
         "" => meta::name(&binding),
         name => name,
     };
-    let target = &binding["target"];
-    let node = target["name"].as_str().unwrap_or_default();
-    if node.is_empty() || !matches!(target["kind"].as_str(), None | Some("" | "Node")) {
+    if name != meta::name(&binding) {
         return Err(StatusError::bad_request(
-            "target.name: Required value: a binding needs the name of a node",
+            "name in URL does not match name in Binding object",
         ));
     }
+    let node = target_node(&binding)?;
     let pods = mainstay_schema::resource("", "v1", "pods")
         .ok_or_else(|| StatusError::internal("the table has no pods"))?;
     let update = Update {
@@ -64,6 +64,31 @@ pub(super) async fn bind(registry: &Registry, request: &Request<'_>, body: Incom
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
     });
     answer::object(StatusCode::CREATED, &success, request.accepted)
+}
+
+/// The node that a binding names.
+fn target_node(binding: &Value) -> Result<&str, StatusError> {
+    let (path, target) = (Path::new("target"), &binding["target"]);
+    let text = |field: &str| target[field].as_str().unwrap_or_default();
+    let mut errors = ErrorList::default();
+    if !matches!(text("kind"), "" | "Node") {
+        let known = ["Node", "<empty>"];
+        errors.push(Error::not_supported(
+            &path.child("kind"),
+            text("kind"),
+            &known,
+        ));
+    }
+    if text("name").is_empty() {
+        errors.push(Error::required(&path.child("name"), ""));
+    }
+    match errors.is_empty() {
+        true => Ok(target["name"].as_str().unwrap_or_default()),
+        false => {
+            let kind = GroupKind::new("", "Binding");
+            Err(StatusError::invalid(kind, meta::name(binding), &errors))
+        }
+    }
 }
 
 /// The pod with its node, if it may have it.
@@ -122,5 +147,47 @@ fn set_scheduled(pod: &mut Value) {
             Some(own) => *own = condition,
             None => list.push(condition),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_binding_names_a_node() {
+        let of = |target: Value| {
+            let binding = json!({"metadata": {"name": "p"}, "target": target});
+            target_node(&binding)
+                .map(str::to_owned)
+                .map_err(|e| e.message)
+        };
+        assert_eq!(of(json!({"name": "n"})), Ok("n".to_owned()));
+        assert_eq!(of(json!({"kind": "Node", "name": "n"})), Ok("n".to_owned()));
+        assert_eq!(
+            of(json!({"kind": "Pod"})),
+            Err("Binding \"p\" is invalid: [target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\", target.name: Required value]".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_pod_is_bound_once() {
+        let pod = json!({"metadata": {"name": "p", "uid": "u"}, "spec": {}});
+        let binding = json!({"metadata": {"name": "p", "annotations": {"a": "b"}}});
+        let bound_pod = bound(&pod, &binding, "n").unwrap();
+        assert_eq!(bound_pod["spec"]["nodeName"], "n");
+        assert_eq!(bound_pod["metadata"]["annotations"]["a"], "b");
+        assert_eq!(bound_pod["status"]["conditions"][0]["type"], "PodScheduled");
+        let again = bound(&bound_pod, &binding, "m").unwrap_err();
+        assert!(
+            again
+                .message
+                .ends_with("pod p is already assigned to node \"n\"")
+        );
+        let other = json!({"metadata": {"name": "p", "uid": "v"}});
+        assert_eq!(bound(&pod, &other, "n").unwrap_err().code, 409);
+        let gated =
+            json!({"metadata": {"name": "p"}, "spec": {"schedulingGates": [{"name": "g"}]}});
+        assert_eq!(bound(&gated, &binding, "n").unwrap_err().code, 409);
     }
 }
