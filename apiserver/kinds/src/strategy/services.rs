@@ -116,8 +116,12 @@ fn drop_inapplicable(new: &mut Value, old: &Value) {
         if unchanged("spec.clusterIP") && unchanged("spec.clusterIPs") {
             dropped.extend(["spec.clusterIP", "spec.clusterIPs"]);
         }
-        let families = ["spec.ipFamilies", "spec.ipFamilyPolicy"];
-        dropped.extend(families.into_iter().filter(|place| unchanged(place)));
+        let of_addresses = [
+            "spec.ipFamilies",
+            "spec.ipFamilyPolicy",
+            "spec.internalTrafficPolicy",
+        ];
+        dropped.extend(of_addresses.into_iter().filter(|place| unchanged(place)));
     }
     if needs_health_check_port(old) && !needs_health_check_port(new) {
         dropped.extend(Some("spec.healthCheckNodePort").filter(|place| unchanged(place)));

@@ -19,6 +19,23 @@ const METRICS: [(&str, &str); 5] = [
 ];
 
 pub(super) fn autoscaler(object: &Value, errors: &mut ErrorList) {
+    let target = Place::top(object, "spec").at("scaleTargetRef");
+    if lacks_group(object) {
+        let detail = "apiVersion must specify API group";
+        let version = target.at("apiVersion");
+        errors.push(Error::invalid(&version.path, version.text(), detail));
+    }
+    whole(object, errors);
+}
+
+/// Nothing of the core group but replication controllers can be scaled.
+fn lacks_group(object: &Value) -> bool {
+    let target = |field| text(object, field);
+    !target("spec.scaleTargetRef.apiVersion").contains('/')
+        && target("spec.scaleTargetRef.kind") != "ReplicationController"
+}
+
+fn whole(object: &Value, errors: &mut ErrorList) {
     let spec = Place::top(object, "spec");
     let (min, max) = (spec.at("minReplicas"), spec.at("maxReplicas"));
     if min.number().is_some_and(|min| min < 1) {
@@ -221,12 +238,36 @@ fn scaling_rules(rules: &Place<'_>, errors: &mut ErrorList) {
     }
 }
 
-pub(super) fn update(new: &Value, _: &Value, part: Part, errors: &mut ErrorList) {
+pub(super) fn update(new: &Value, old: &Value, part: Part, errors: &mut ErrorList) {
     if part == Part::Status {
         for name in ["currentReplicas", "desiredReplicas"] {
             Place::top(new, "status").at(name).nonnegative(errors);
         }
+    } else if lacks_group(old) {
+        // Stored before this was a rule, or by a server without it.
+        whole(new, errors);
     } else {
         autoscaler(new, errors);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_scaled_has_a_group() {
+        let of = |version: &str, kind: &str| {
+            let target = json!({"apiVersion": version, "kind": kind, "name": "n"});
+            let object = json!({"spec": {"maxReplicas": 1, "scaleTargetRef": target}});
+            let mut errors = ErrorList::default();
+            autoscaler(&object, &mut errors);
+            errors.is_empty()
+        };
+        assert!(of("apps/v1", "Deployment"));
+        assert!(of("v1", "ReplicationController"));
+        assert!(!of("", "Deployment"));
+        assert!(!of("v1", "Pod"));
     }
 }

@@ -135,13 +135,8 @@ fn conditions(object: &Value, old: Option<&Value>, errors: &mut ErrorList) {
         }
     }
     if seen.contains("Approved") && seen.contains("Denied") {
-        let denied = place
-            .items()
-            .position(|c| c.at("type").text() == "Denied")
-            .unwrap_or(0);
-        let path = place.path.index(denied).child("type");
         errors.push(Error::invalid(
-            &path,
+            &place.path,
             "Denied",
             "Approved and Denied conditions are mutually exclusive",
         ));
@@ -217,7 +212,7 @@ fn certificates(text: &str) -> Result<(), String> {
         found += 1;
     }
     match found {
-        0 => Err("must contain one or more CERTIFICATE PEM blocks".to_owned()),
+        0 => Err("must contain at least one CERTIFICATE PEM block".to_owned()),
         _ => Ok(()),
     }
 }
@@ -268,7 +263,7 @@ mod tests {
             ),
             (
                 "AAAA".to_owned(),
-                Err("must contain one or more CERTIFICATE PEM blocks"),
+                Err("must contain at least one CERTIFICATE PEM block"),
             ),
         ];
         for (text, expected) in cases {

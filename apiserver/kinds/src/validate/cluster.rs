@@ -24,11 +24,9 @@ const QUOTA_SCOPES: &[&str] = &[
 const POD_CIDR: &str = "node updates may not change podCIDR except from \"\" to valid";
 
 pub(super) fn namespace(object: &Value, errors: &mut ErrorList) {
-    for finalizer in list(object, "spec.finalizers")
-        .iter()
-        .filter_map(Value::as_str)
-    {
-        let path = Path::new("spec").child("finalizers");
+    let finalizers = list(object, "spec.finalizers").iter();
+    for (index, finalizer) in finalizers.filter_map(Value::as_str).enumerate() {
+        let path = Path::new("spec").child("finalizers").index(index);
         for message in qualified_name(finalizer) {
             errors.push(Error::invalid(&path, finalizer, message));
         }

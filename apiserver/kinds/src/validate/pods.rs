@@ -338,7 +338,7 @@ fn resize(new: &Value, old: &Value, errors: &mut ErrorList) {
     let class = |pod| at(pod, "spec").map_or("", crate::resources::qos_class);
     if class(new) != class(old) {
         let detail = "Pod QOS Class may not change as a result of resizing";
-        errors.push(Error::invalid(&spec.path, class(new), detail));
+        errors.push(Error::invalid(&spec.path, class(old), detail));
     }
     let mut munged = new.clone();
     for kind in ["spec.containers", "spec.initContainers"] {

@@ -327,7 +327,7 @@ fn configuration_and_storage() {
         (
             "autoscaling",
             "HorizontalPodAutoscaler",
-            json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "d"}}}),
+            json!({"spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}}),
             "spec.maxReplicas: Required value: must be set and greater than 0",
         ),
     ] {

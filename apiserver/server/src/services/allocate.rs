@@ -247,9 +247,9 @@ impl Service<'_> {
         match claimed {
             Ok(()) => Ok(address),
             Err(Refused::Failed(e)) => Err(e),
-            Err(Refused::OutOfRange) => Err(refused(&format!(
-                "the provided IP ({text}) is not in the valid range. The range of valid IPs is {range}"
-            ))),
+            Err(Refused::OutOfRange) => Err(refused(
+                "the provided network does not match the current range",
+            )),
             Err(_) => Err(refused("provided IP is already allocated")),
         }
     }
@@ -333,7 +333,7 @@ impl Service<'_> {
             let before = old["healthCheckNodePort"].as_u64().unwrap_or(0);
             return match before == asked {
                 true => Ok(()),
-                false => Err(self.invalid(Error::invalid(&path, asked, "field is immutable"))),
+                false => Err(self.invalid(Error::forbidden(&path, "field is immutable"))),
             };
         }
         let port = self.port(asked, &path, claims).await.map_err(|e| {

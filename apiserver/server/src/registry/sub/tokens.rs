@@ -32,13 +32,13 @@ pub(super) async fn create(registry: &Registry, request: &Request<'_>, body: Inc
     let issued = identity
         .issuer()
         .issue(&asked, &account, seconds(), &lookup)
-        .map_err(|e| refused(e, name))?;
+        .map_err(refused)?;
     let mut response = answer::object(StatusCode::CREATED, &issued.response, request.accepted)?;
     response.extensions_mut().insert(Warnings(issued.warnings));
     Ok(response)
 }
 
-fn refused(e: IssueError, account: &str) -> StatusError {
+fn refused(e: IssueError) -> StatusError {
     match e {
         IssueError::BadRequest(text) => StatusError::bad_request(text),
         IssueError::NotFound { resource, name } => {
@@ -57,7 +57,7 @@ fn refused(e: IssueError, account: &str) -> StatusError {
             let mut errors = ErrorList::default();
             errors.push(Error::invalid(&Path::new(field), value, detail));
             let kind = GroupKind::new("authentication.k8s.io", "TokenRequest");
-            StatusError::invalid(kind, account, &errors)
+            StatusError::invalid(kind, "", &errors)
         }
         other @ IssueError::NoRandomness => StatusError::internal(other),
     }
