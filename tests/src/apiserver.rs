@@ -126,7 +126,8 @@ pub fn has_kubectl() -> bool {
     std::env::split_paths(&path).any(|dir| dir.join("kubectl").is_file())
 }
 
-fn binary() -> PathBuf {
+/// The apiserver under test. Panics with one line when it is missing.
+pub(crate) fn binary() -> PathBuf {
     let path = std::env::var_os(APISERVER_VARIABLE).map_or_else(
         || Server::under_test().path().with_file_name("apiserver"),
         PathBuf::from,

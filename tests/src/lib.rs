@@ -20,6 +20,7 @@ pub mod process;
 pub mod raw;
 pub mod server;
 pub mod tls;
+pub mod upstream;
 pub mod wait;
 
 pub use cluster::{Cluster, Options};

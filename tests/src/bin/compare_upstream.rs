@@ -1,0 +1,154 @@
+//! `make compare-upstream`: the same questions to upstream's kube-apiserver and to ours, and what is answered
+//! differently.
+//!
+//! ```text
+//! compare_upstream [--record | --golden] [--kubectl PATH] [--only PART] [--out FOLDER]
+//! ```
+//! `--record` writes upstream's answers as the golden ones; `--golden` compares with those, without the originals.
+//! `--only` takes files whose path has this part.
+
+#![expect(clippy::print_stdout, reason = "a command that reports")]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use mainstay_tests::upstream::{
+    Accepted, Contender, KINDS, Pki, ask, compare, files, folder, golden, prepare, write_sections,
+};
+
+struct Options {
+    record: bool,
+    golden: bool,
+    kubectl: PathBuf,
+    only: Option<String>,
+    out: Option<PathBuf>,
+}
+
+fn options(bin: &Path) -> Options {
+    let mut options = Options {
+        record: false,
+        golden: false,
+        kubectl: bin.join("kubectl"),
+        only: None,
+        out: None,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().expect("a value after the flag");
+        match argument.as_str() {
+            "--record" => options.record = true,
+            "--golden" => options.golden = true,
+            "--kubectl" => options.kubectl = value().into(),
+            "--only" => options.only = Some(value()),
+            "--out" => options.out = Some(value().into()),
+            other => panic!("unknown flag {other}"),
+        }
+    }
+    options
+}
+
+/// Where `scripts/upstream` puts what it builds.
+fn binaries() -> PathBuf {
+    std::env::var_os("MAINSTAY_UPSTREAM").map_or_else(
+        || {
+            let home = std::env::var_os("HOME").unwrap_or_default();
+            Path::new(&home).join(".cache/mainstay/upstream/bin")
+        },
+        PathBuf::from,
+    )
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let bin = binaries();
+    let options = options(&bin);
+    let needed = ["etcd", "kube-apiserver", "kubectl"];
+    let missing = needed.iter().find(|name| !bin.join(name).is_file());
+    if let Some(name) = missing.filter(|_| !options.golden) {
+        println!(
+            "SKIPPED: there is no {name} in {}: run scripts/upstream",
+            bin.display()
+        );
+        return ExitCode::SUCCESS;
+    }
+    let pki = Pki::default();
+    let ours = Contender::mainstay(&pki).await;
+    prepare(&ours).await;
+    let mut theirs = None;
+    if !options.golden {
+        let contender = Contender::upstream(&pki, &bin).await;
+        prepare(&contender).await;
+        theirs = Some(contender);
+    }
+    let totals = run(&options, &ours, theirs.as_ref()).await;
+    println!(
+        "{} questions: {} answered alike, {} differ for a reason, {} differ",
+        totals.asked,
+        totals.asked - totals.accepted - totals.differ,
+        totals.accepted,
+        totals.differ
+    );
+    match totals.differ {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+#[derive(Default)]
+struct Totals {
+    asked: usize,
+    accepted: usize,
+    differ: usize,
+}
+
+async fn run(options: &Options, ours: &Contender, theirs: Option<&Contender>) -> Totals {
+    let accepted = Accepted::read();
+    let mut totals = Totals::default();
+    for (kind, end) in KINDS {
+        for file in files(kind, end) {
+            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+            let name = format!("{kind}/{stem}");
+            if options
+                .only
+                .as_ref()
+                .is_some_and(|part| !name.contains(part))
+            {
+                continue;
+            }
+            let answers = async {
+                match theirs {
+                    Some(theirs) => ask(theirs, &file, &options.kubectl).await,
+                    None => golden(&name),
+                }
+            };
+            let (upstream, mainstay) = tokio::join!(answers, ask(ours, &file, &options.kubectl));
+            if options.record {
+                save(&folder().join("golden"), &name, &write_sections(&upstream));
+            }
+            if let Some(out) = &options.out {
+                save(&out.join("upstream"), &name, &write_sections(&upstream));
+                save(&out.join("mainstay"), &name, &write_sections(&mainstay));
+            }
+            totals.asked += upstream.len();
+            for difference in compare(&name, &upstream, &mainstay, &accepted) {
+                if let Some(reason) = &difference.accepted {
+                    totals.accepted += 1;
+                    println!("{name}: {} differs: {reason}", difference.title);
+                    continue;
+                }
+                totals.differ += 1;
+                println!("{name}: {}", difference.title);
+                for line in &difference.lines {
+                    println!("    {line}");
+                }
+            }
+        }
+    }
+    totals
+}
+
+fn save(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(format!("{name}.txt"));
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder for answers");
+    std::fs::write(path, text).expect("a file of answers");
+}
