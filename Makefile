@@ -11,7 +11,7 @@ CARGO ?= cargo
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
-up: ## install what is missing, build, start three members and show a first tour
+up: ## install what is missing, build, start three members and an apiserver, show a first tour
 	@scripts/up
 
 down: ## stop what `make up` started; data stays
@@ -20,8 +20,8 @@ down: ## stop what `make up` started; data stays
 setup: ## install what building needs (Debian packages)
 	@scripts/setup
 
-build: setup ## build the server
-	$(CARGO) build --release -p kvstore
+build: setup ## build the servers
+	$(CARGO) build --release -p kvstore -p apiserver
 
 test: setup ## all tests that fit into minutes
 	@scripts/test
@@ -46,11 +46,9 @@ bench-quick: build ## the same in about 3 minutes
 WITH ?=
 
 bench-apiserver: build ## apiservers under load: requests, lists, watchers, memory; about 10 minutes
-	$(CARGO) build --release -p apiserver
 	$(CARGO) run --release -p mainstay-bench -- apiserver $(WITH)
 
 bench-apiserver-quick: build ## the same in about 2 minutes
-	$(CARGO) build --release -p apiserver
 	$(CARGO) run --release -p mainstay-bench -- apiserver --quick $(WITH)
 
 # Seeds of `make sim`, and the first of them.

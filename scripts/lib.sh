@@ -6,6 +6,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 RUN=${MAINSTAY_RUN:-$ROOT/run}
 TARGET=${CARGO_TARGET_DIR:-$HOME/.cache/mainstay/target}
 BIN=$TARGET/release/kvstore
+API_BIN=$TARGET/release/apiserver
+API_PORT=6443
 MEMBERS=(m1 m2 m3)
 CLIENT_PORTS=(2379 22379 32379)
 PEER_PORTS=(2380 22380 32380)
@@ -24,7 +26,7 @@ running() {
   local pid
   pid=$(cat "$RUN/$1.pid" 2>/dev/null) || return 1
   [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] &&
-    tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- "kvstore --name $1 "
+    tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- "kvstore --name $1 \|$1 --etcd-servers="
 }
 
 port_busy() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
