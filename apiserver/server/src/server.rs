@@ -219,6 +219,7 @@ fn accepted(headers: &HeaderMap) -> Option<Accepted> {
     let header = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let offer = Offer {
         protobuf: false,
+        yaml: true,
         forms: false,
     };
     negotiate(header, offer)

@@ -69,8 +69,10 @@ impl Registry {
         let Some(resource) = found.filter(|found| fits(found, target)) else {
             return Err(StatusError::unknown_path());
         };
+        let stream = call.info.verb == "watch";
         let offer = Offer {
-            protobuf: true,
+            protobuf: !stream,
+            yaml: !stream,
             forms: target.subresource.is_empty(),
         };
         let header = call
@@ -78,11 +80,14 @@ impl Registry {
             .get(ACCEPT)
             .and_then(|accept| accept.to_str().ok());
         let Some(accepted) = negotiate(header, offer) else {
-            return Err(StatusError::not_acceptable(&[
-                "application/json",
-                "application/yaml",
-                "application/vnd.kubernetes.protobuf",
-            ]));
+            return Err(StatusError::not_acceptable(match stream {
+                true => &["application/json", "application/json;stream=watch"],
+                false => &[
+                    "application/json",
+                    "application/yaml",
+                    "application/vnd.kubernetes.protobuf",
+                ],
+            }));
         };
         let request = Request {
             call,

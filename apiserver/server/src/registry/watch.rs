@@ -25,7 +25,7 @@ use super::{convert, table};
 use crate::answer::{self, Answer};
 use crate::body::Body;
 use crate::metrics::Metrics;
-use crate::request::{Accepted, Encoding, Form, ListOptions};
+use crate::request::{Accepted, Form, ListOptions};
 
 /// How often a watcher that wants bookmarks gets one: upstream's about once a minute.
 const BOOKMARKS_EVERY: Duration = Duration::from_secs(60);
@@ -34,12 +34,6 @@ impl Registry {
     pub(super) async fn watch(&self, request: &Request<'_>) -> Answer {
         let options = ListOptions::parse(request.call.query, true)?;
         let selection = Selection::parse(request.resource, &options)?;
-        if request.accepted.encoding != Encoding::Json {
-            return Err(StatusError::not_acceptable(&[
-                "application/json",
-                "application/json;stream=watch",
-            ]));
-        }
         let revision = parse_revision(&options.resource_version)?;
         let initial = options.send_initial_events == Some(true);
         let start = match revision {

@@ -74,6 +74,8 @@ impl<'a> Clause<'a> {
 pub(crate) struct Offer {
     /// Whether the kind has a protobuf form.
     pub(crate) protobuf: bool,
+    /// Whether it can be had as YAML: streams cannot.
+    pub(crate) yaml: bool,
     /// Whether rows and metadata can be had.
     pub(crate) forms: bool,
 }
@@ -95,7 +97,7 @@ pub(crate) fn negotiate(header: Option<&str>, offer: Offer) -> Option<Accepted> 
 fn accepted(clause: &Clause<'_>, offer: Offer) -> Option<Accepted> {
     let encoding = match clause.media {
         "application/json" | "application/*" | "*/*" => Encoding::Json,
-        "application/yaml" => Encoding::Yaml,
+        "application/yaml" if offer.yaml => Encoding::Yaml,
         "application/vnd.kubernetes.protobuf" if offer.protobuf => Encoding::Protobuf,
         _ => return None,
     };
@@ -124,6 +126,7 @@ mod tests {
 
     const ALL: Offer = Offer {
         protobuf: true,
+        yaml: true,
         forms: true,
     };
 
@@ -160,10 +163,31 @@ mod tests {
     fn what_is_not_on_offer_is_not_taken() {
         let none = Offer {
             protobuf: false,
+            yaml: true,
             forms: false,
         };
         let header = "application/vnd.kubernetes.protobuf, application/json;as=Table;g=meta.k8s.io;v=v1, application/yaml";
         let got = negotiate(Some(header), none).map(|a| a.encoding);
         assert_eq!(got, Some(Encoding::Yaml));
+    }
+
+    /// client-go asks for both whenever it is to use protobuf: its watches were refused.
+    #[test]
+    fn a_watch_in_protobuf_or_json_was_not_acceptable() {
+        let stream = Offer {
+            protobuf: false,
+            yaml: false,
+            forms: true,
+        };
+        for header in [
+            "application/vnd.kubernetes.protobuf,application/json",
+            "application/vnd.kubernetes.protobuf;stream=watch,application/json;stream=watch",
+            "application/yaml,application/json",
+        ] {
+            let got = negotiate(Some(header), stream).map(|a| a.encoding);
+            assert_eq!(got, Some(Encoding::Json), "{header}");
+        }
+        let only = "application/vnd.kubernetes.protobuf;stream=watch";
+        assert_eq!(negotiate(Some(only), stream), None);
     }
 }
