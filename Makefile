@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/mainstay/target
 export MAINSTAY_RUN ?= $(CURDIR)/run
 CARGO ?= cargo
 
-.PHONY: help up down setup build test verify fix bench bench-quick bench-apiserver bench-apiserver-quick crash sim jepsen jepsen-short jepsen-control jepsen-planted
+.PHONY: help up down setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick crash sim jepsen jepsen-short jepsen-control jepsen-planted
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -25,6 +25,9 @@ build: setup ## build the servers
 
 test: setup ## all tests that fit into minutes
 	@scripts/test
+
+test-etcd: setup ## the apiserver on real etcds instead of our store: 3.4, 3.5 and, where it is built, 3.6
+	@scripts/test-etcd
 
 verify: setup ## formatting, lints and tests; writes nothing
 	$(CARGO) fmt --all --check

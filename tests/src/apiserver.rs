@@ -1,16 +1,18 @@
 //! The apiserver as a process, and kubectl to talk to it.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::Cluster;
+use crate::http_get;
 use crate::ports::Port;
 use crate::process::Process;
-use crate::server::Server;
+use crate::server::built_binary;
+use crate::tls::ClientIdentity;
 use crate::wait::wait_until;
 
 /// Environment variable that names the apiserver to test.
@@ -19,12 +21,13 @@ pub const APISERVER_VARIABLE: &str = "MAINSTAY_TEST_APISERVER";
 /// Time for a server to be ready, and for a kubectl command.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running apiserver with a folder for its keys and its log.
+/// An apiserver with a folder for its keys and its log, and its process while it runs.
 #[derive(Debug)]
 pub struct Apiserver {
-    process: Process,
+    process: Option<Process>,
+    endpoints: String,
     dir: TempDir,
-    kubeconfig: PathBuf,
+    pki: PathBuf,
     port: Port,
 }
 
@@ -37,41 +40,81 @@ pub struct Said {
     pub ok: bool,
 }
 
+impl Said {
+    pub(crate) fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            text: text(&output.stdout) + &text(&output.stderr),
+            ok: output.status.success(),
+        }
+    }
+}
+
 impl Apiserver {
     /// Starts one over a cluster's members and waits until it is ready. `pki` is the folder of keys, shared by servers
     /// that are to trust the same clients; none for a new one.
     pub async fn start(cluster: &Cluster, pki: Option<&Path>) -> Self {
         let dir = tempfile::tempdir().expect("a folder for an apiserver");
         let pki = pki.map_or_else(|| dir.path().join("pki"), Path::to_path_buf);
-        let port = Port::take();
-        let log = std::fs::File::create(dir.path().join("log")).expect("a log file");
+        let mut server = Self {
+            process: None,
+            endpoints: cluster.endpoints().join(","),
+            dir,
+            pki,
+            port: Port::take(),
+        };
+        server.run().await;
+        server
+    }
+
+    /// Starts the process, again after it ended, at the same port, and waits until it is ready.
+    pub async fn run(&mut self) {
+        assert!(self.process.is_none(), "the apiserver runs already");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("log"))
+            .expect("a log file");
         let mut command = std::process::Command::new(binary());
         command
-            .arg(format!("--etcd-servers={}", cluster.endpoints().join(",")))
+            .arg(format!("--etcd-servers={}", self.endpoints))
             .arg("--bind-address=127.0.0.1")
-            .arg(format!("--secure-port={}", port.number()))
-            .arg(format!("--cert-dir={}", pki.display()))
+            .arg(format!("--secure-port={}", self.port.number()))
+            .arg(format!("--cert-dir={}", self.pki.display()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
-        let process = Process::spawn(command).expect("the apiserver starts");
-        let server = Self {
-            process,
-            kubeconfig: pki.join("admin.kubeconfig"),
-            dir,
-            port,
-        };
+        self.process = Some(Process::spawn(command).expect("the apiserver starts"));
         wait_until("the apiserver is ready", PATIENCE, async || {
-            let said = server.kubectl(&["get", "--raw", "/readyz"]).await;
-            (said.ok && said.text == "ok").then_some(())
+            let process = self.process.as_mut().expect("it was started just now");
+            if let Some(status) = process.try_wait() {
+                panic!("the apiserver ended with {status}:\n{}", self.log());
+            }
+            let identity = ClientIdentity {
+                ca: std::fs::read_to_string(self.pki.join("ca.crt")).ok()?,
+                own: None,
+            };
+            let answer = http_get::get(self.port.number(), "/readyz", Some(&identity)).await;
+            answer
+                .is_ok_and(|answer| answer.status == 200)
+                .then_some(())
         })
         .await;
-        server
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// Path of a kubeconfig of the administrator. The address in it is the server's that made the keys.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.pki.join("admin.kubeconfig")
     }
 
     /// The folder of keys, for another server.
     pub fn pki(&self) -> &Path {
-        self.kubeconfig.parent().unwrap_or(Path::new("/"))
+        &self.pki
     }
 
     /// Runs kubectl as the administrator.
@@ -82,11 +125,7 @@ impl Apiserver {
             .await
             .unwrap_or_else(|_| panic!("kubectl {arguments:?} did not end"))
             .expect("kubectl runs");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Said {
-            text: text(&output.stdout) + &text(&output.stderr),
-            ok: output.status.success(),
-        }
+        Said::of(&output)
     }
 
     /// kubectl with these arguments, to be run by the caller.
@@ -94,7 +133,7 @@ impl Apiserver {
         let mut command = Command::new("kubectl");
         command
             .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
+            .arg(self.kubeconfig())
             .arg(format!("--server=https://127.0.0.1:{}", self.port.number()))
             // Discovery is cached by server, and ports are used again.
             .arg("--cache-dir")
@@ -106,12 +145,13 @@ impl Apiserver {
 
     /// `kill -9`.
     pub fn kill(&mut self) {
-        self.process.kill();
+        self.process.take().expect("the apiserver runs").kill();
     }
 
     /// Ends it as an operator would; whether it ended with 0.
     pub async fn terminate(&mut self) -> bool {
-        self.process.terminate().await.0.success()
+        let mut process = self.process.take().expect("the apiserver runs");
+        process.terminate().await.0.success()
     }
 
     /// What it logged so far.
@@ -128,10 +168,8 @@ pub fn has_kubectl() -> bool {
 
 /// The apiserver under test. Panics with one line when it is missing.
 pub(crate) fn binary() -> PathBuf {
-    let path = std::env::var_os(APISERVER_VARIABLE).map_or_else(
-        || Server::under_test().path().with_file_name("apiserver"),
-        PathBuf::from,
-    );
+    let path = std::env::var_os(APISERVER_VARIABLE)
+        .map_or_else(|| built_binary("apiserver"), PathBuf::from);
     assert!(
         path.is_file(),
         "no apiserver at {}: build it with `cargo build --release -p apiserver`, or name one in {APISERVER_VARIABLE}",

@@ -23,8 +23,8 @@ impl Server {
         static SERVER: OnceLock<Server> = OnceLock::new();
         SERVER
             .get_or_init(|| {
-                let path =
-                    std::env::var_os(SERVER_VARIABLE).map_or_else(built_binary, PathBuf::from);
+                let path = std::env::var_os(SERVER_VARIABLE)
+                    .map_or_else(|| built_binary("kvstore"), PathBuf::from);
                 assert!(
                     path.is_file(),
                     "no server at {}: build it with `cargo build --release -p kvstore`, \
@@ -82,14 +82,14 @@ pub fn parse_version(text: &str) -> Option<Version> {
     ))
 }
 
-/// `kvstore` beside the running executable, which lies in `<target>/release` or `<target>/release/deps`.
-fn built_binary() -> PathBuf {
+/// A binary beside the running executable, which lies in `<target>/release` or `<target>/release/deps`.
+pub(crate) fn built_binary(name: &str) -> PathBuf {
     let executable = std::env::current_exe().expect("a running process has an executable");
     let mut dir = executable.parent().expect("an executable lies in a folder");
     if dir.ends_with("deps") {
         dir = dir.parent().expect("deps lies in a folder");
     }
-    dir.join("kvstore")
+    dir.join(name)
 }
 
 #[cfg(test)]
