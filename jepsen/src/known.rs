@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 const CANCEL_NS_MAX: u64 = 1_000_000_000;
 /// How long after a fault its effect may show, nanoseconds: longer than any lease of the workloads.
 const AFTERMATH_NS: u64 = 10_000_000_000;
+/// The longest time etcd can hold, in whole seconds.
+const TOLD_FOREVER: &str = "told 9223372036 s left";
 /// Names of the nemeses that hold up a process …
 const PAUSES: &[&str] = &["pause-leader", "pause-minority"];
 /// … and its disk.
@@ -75,12 +77,18 @@ fn known(plan: &Subjected, anomaly: &Anomaly, history: &History) -> Option<&'sta
     }
     if plan.before(3, 6)
         && anomaly.kind == AnomalyKind::LeaseEarly
-        && plan.stalls
-        && is_in_the_wake_of(STALLS, anomaly, history)
+        && (plan.stalls && is_in_the_wake_of(STALLS, anomaly, history)
+            || plan.pauses && is_in_the_wake_of(PAUSES, anomaly, history))
     {
         return Some(
-            "etcd #15247: a leader that was held up by its disk ends leases that were kept alive elsewhere",
+            "etcd #12528, #15247: a leader that was held up ends leases that were kept alive elsewhere",
         );
+    }
+    if plan.before(3, 6)
+        && anomaly.kind == AnomalyKind::LeaseTtl
+        && anomaly.text.contains(TOLD_FOREVER)
+    {
+        return Some("etcd #17642: while the leader changes, a lease is told to last for ever");
     }
     let stale = matches!(
         anomaly.kind,
@@ -181,4 +189,34 @@ fn was_canceled(anomaly: &Anomaly, history: &History) -> bool {
             }
             matches!((event, canceled), (Some(event), Some(canceled)) if canceled.saturating_sub(event) < CANCEL_NS_MAX)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A lease that is told to last for ever is etcd's fault before 3.6, and never this project's.
+    #[test]
+    fn only_the_old_control_may_tell_that_a_lease_lasts_for_ever() {
+        let anomaly = |text: &str| Anomaly {
+            kind: AnomalyKind::LeaseTtl,
+            text: text.to_owned(),
+            operations: Vec::new(),
+            watches: Vec::new(),
+            revision: None,
+        };
+        let forever = anomaly("lease 7 of 5 s: told 9223372036 s left of 5 s");
+        let longer = anomaly("lease 7 of 5 s: told 6 s left of 5 s");
+        let of = |control, release| Subjected {
+            control,
+            release,
+            ..Subjected::default()
+        };
+        let history = History::default();
+        let is_known = |subject: Subjected, anomaly| known(&subject, anomaly, &history).is_some();
+        assert!(is_known(of(true, (3, 4)), &forever));
+        assert!(!is_known(of(true, (3, 4)), &longer));
+        assert!(!is_known(of(true, (3, 6)), &forever));
+        assert!(!is_known(of(false, (3, 4)), &forever));
+    }
 }
