@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mainstay_auth::node::{NodeAuthorizer, NodeGraph, ObjectKind, pod_references};
+use mainstay_auth::node::{NodeAuthorizer, NodeGraph, ObjectKind, POD_PARTS, pod_references};
+use mainstay_machinery::decode::Outline;
 use mainstay_auth::rbac::RbacAuthorizer;
 use mainstay_auth::rbac::bootstrap::Gate;
 use mainstay_auth::{
@@ -71,6 +72,14 @@ fn a_pods_references_are_all_found() {
     assert_eq!(names(ObjectKind::PersistentVolumeClaim), "claim pod-e");
     assert_eq!(names(ObjectKind::ResourceClaim), "gpu made");
     assert_eq!(names(ObjectKind::ServiceAccount), "sa");
+    let text = full_pod().to_string();
+    let parts = Outline::new(POD_PARTS.iter().copied()).read(text.as_bytes());
+    let read = parts.expect("a pod is JSON");
+    assert_eq!(
+        pod_references(&read),
+        pod_references(&full_pod()),
+        "who reads only the parts that are named sees the same"
+    );
     let mut mirror = full_pod();
     mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
     assert_eq!(pod_references(&mirror), []);

@@ -136,6 +136,18 @@ pub fn selectable_fields<'a>(kind: impl Into<KindRef<'a>>) -> &'static [&'static
     row.map_or(NAMESPACED, |(_, _, fields)| fields)
 }
 
+/// The paths that the value of a selectable field is made of, for readers that read nothing else of an object.
+#[must_use]
+pub fn field_sources(field: &'static str) -> Vec<&'static str> {
+    match field {
+        "spec.host" => vec!["spec.nodeName"],
+        "status.podIP" | "status.podIPs" => vec!["status.podIPs.ip"],
+        "status.successful" => vec!["status.succeeded"],
+        "source" => vec!["source.component", "reportingComponent"],
+        own => vec![own],
+    }
+}
+
 /// The value of a selectable field; "" where the object does not have it. `None` for fields that
 /// cannot be selected by.
 #[must_use]
@@ -180,6 +192,7 @@ pub fn field_value<'v, 'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mainstay_machinery::decode::Outline;
     use serde_json::json;
 
     #[test]
@@ -204,7 +217,12 @@ mod tests {
             ("", "Event", "source", Some("kubelet")),
             ("apps", "Deployment", "status.replicas", None),
         ] {
-            let found = field_value(KindRef::new(group, "v1", kind), &object, field);
+            let kind_ref = KindRef::new(group, "v1", kind);
+            let found = field_value(kind_ref, &object, field);
+            // A reader that knows the sources sees the same.
+            let sources = Outline::new(field_sources(field));
+            let read = sources.read(object.to_string().as_bytes()).unwrap();
+            assert_eq!(found, field_value(kind_ref, &read, field), "{kind} {field}");
             assert_eq!(found.as_deref(), value, "{kind} {field}");
         }
     }

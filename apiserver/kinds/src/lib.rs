@@ -19,7 +19,7 @@ mod warnings;
 
 pub use columns::{Column, columns, row, row_conditions};
 pub use defaults::default_object;
-pub use fields::{field_value, selectable_fields};
+pub use fields::{field_sources, field_value, selectable_fields};
 pub use kind::KindRef;
 pub use scale::{apply_scale, scale_of};
 pub use strategy::{

@@ -7,5 +7,5 @@ mod reference;
 
 pub use authorizer::NodeAuthorizer;
 pub use graph::{NodeGraph, ObjectKind};
+pub use reference::{POD_PARTS, has_api_reference, pod_references};
 pub(crate) use reference::{containers, is_mirror_pod, list};
-pub use reference::{has_api_reference, pod_references};

@@ -18,6 +18,26 @@ const SECRET_VOLUMES: [(&str, &str); 10] = [
     ("csi", "/nodePublishSecretRef/name"),
 ];
 
+/// All that the graph looks at in a pod, as paths: who feeds it need read nothing else.
+pub const POD_PARTS: &[&str] = &[
+    "metadata.annotations",
+    "metadata.name",
+    "metadata.namespace",
+    "spec.containers.env.valueFrom",
+    "spec.containers.envFrom",
+    "spec.ephemeralContainers.env.valueFrom",
+    "spec.ephemeralContainers.envFrom",
+    "spec.imagePullSecrets",
+    "spec.initContainers.env.valueFrom",
+    "spec.initContainers.envFrom",
+    "spec.nodeName",
+    "spec.resourceClaims",
+    "spec.serviceAccountName",
+    "spec.volumes",
+    "status.extendedResourceClaimStatus",
+    "status.resourceClaimStatuses",
+];
+
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
 pub(crate) fn list<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {

@@ -8,6 +8,7 @@ mod body;
 mod depth;
 mod error;
 mod json;
+mod outline;
 mod prune;
 mod scalar;
 mod syntax;
@@ -23,6 +24,7 @@ pub use body::{Decoded, Expected, Media, object, strict_error, transform_error};
 pub use depth::check_depth;
 pub use error::DecodeError;
 pub use json::{Parsed, json, json_lenient};
+pub use outline::Outline;
 pub use prune::{Pruned, prune, prune_quietly};
 pub use yaml::yaml;
 

@@ -15,8 +15,8 @@ mod yaml_text;
 pub use canonical::{canonical, json};
 pub use complete::complete;
 pub use framing::{LIST_TAIL, ListMeta, list_head, list_item};
-pub use partial::{partial_metadata, partial_metadata_list};
-pub use splice::{Spliced, splice, splice_bytes};
+pub use partial::{partial_bytes, partial_metadata, partial_metadata_list};
+pub use splice::{Spliced, is_canonical, splice, splice_bytes};
 pub use yaml::yaml;
 
 #[cfg(test)]

@@ -47,7 +47,29 @@ pub(super) fn metadata_offset(stored: &[u8]) -> Option<usize> {
     Some(at + METADATA.len())
 }
 
-fn version_text(stored: &[u8], offset: usize, resource_version: u64) -> String {
+/// Whether these are bytes that [`super::canonical`] made: they can be spliced.
+pub fn is_canonical(stored: &[u8]) -> bool {
+    stored.first() == Some(&b'{') && metadata_offset(stored).is_some()
+}
+
+/// The metadata of a stored object, with its braces.
+pub(super) fn metadata(stored: &[u8]) -> Option<&[u8]> {
+    let begin = metadata_offset(stored)? - 1;
+    let (mut depth, mut in_text, mut at) = (0usize, false, begin);
+    loop {
+        match (stored.get(at)?, in_text) {
+            (b'\\', true) => at += 1,
+            (b'"', _) => in_text = !in_text,
+            (b'{', false) => depth += 1,
+            (b'}', false) if depth == 1 => return Some(&stored[begin..=at]),
+            (b'}', false) => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+pub(super) fn version_text(stored: &[u8], offset: usize, resource_version: u64) -> String {
     let comma = if stored.get(offset) == Some(&b'}') {
         ""
     } else {

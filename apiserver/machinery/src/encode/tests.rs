@@ -45,6 +45,30 @@ fn objects_without_metadata_can_be_served_too() {
 }
 
 #[test]
+fn metadata_is_cut_out_of_stored_bytes() {
+    for metadata in [
+        json!({}),
+        json!({"name": "a"}),
+        json!({"annotations": {"x": "}\"{\\", "y": "\\\""}, "ownerReferences": [{"name": "b"}], "name": "ä"}),
+    ] {
+        let pod = json!({"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": {"metadata": {}}});
+        let stored = canonical(&pod);
+        let mut partial = Vec::new();
+        assert!(partial_bytes(&stored, 7, &mut partial));
+        let value: Value = serde_json::from_slice(&partial).unwrap();
+        let mut want = partial_metadata(&pod);
+        want["metadata"]["resourceVersion"] = "7".into();
+        assert_eq!(value, want);
+        assert!(is_canonical(&stored) && !is_canonical(b"k8s\0\"metadata\":{"));
+        for end in 0..stored.len() {
+            let mut out = Vec::new();
+            // Cut bytes may be refused, never more.
+            let _ = partial_bytes(&stored[..end], 7, &mut out);
+        }
+    }
+}
+
+#[test]
 fn lists_are_concatenations() {
     let pod = |name: &str| {
         canonical(&json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name}}))

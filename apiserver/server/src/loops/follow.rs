@@ -1,17 +1,17 @@
 //! Following all objects of a resource, for what must be as current as the caches.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use mainstay_apistore::{CacheError, EventKind, Scope, Start, Step, WatchRequest};
-use mainstay_machinery::meta;
+use mainstay_machinery::decode::Outline;
 use mainstay_schema::Resource;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::registry::Registry;
+use crate::registry::{Registry, parse_parts};
 
 /// Pause before a watch that ended is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
@@ -19,17 +19,20 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Tells `apply` of every object and every change of it (with `true` when the object is gone), until the registry ends.
+/// Of an object only `parts` are read, if they are named.
 /// After a gap all objects are told again, and those that went meanwhile as gone: of them only name and namespace.
 pub(super) fn follow(
     registry: &Arc<Registry>,
     resource: &'static Resource,
+    parts: Option<Outline>,
     apply: impl Fn(&Value, bool) + Send + Sync + 'static,
 ) {
     let registry = Arc::downgrade(registry);
     tokio::spawn(async move {
         let mut known = Known::new();
         while let Some(registry) = registry.upgrade() {
-            match watch(&registry, resource, &mut known, &apply).await {
+            let parts = parts.as_ref();
+            match watch(&registry, resource, parts, &mut known, &apply).await {
                 Err(CacheError::Closed) | Ok(()) => return,
                 Err(e) => tracing::debug!("{} are listed anew: {e}", resource.plural),
             }
@@ -39,13 +42,14 @@ pub(super) fn follow(
     });
 }
 
-/// Objects that were told of, by key, each as little as says that it is gone.
-type Known = HashMap<Bytes, Value>;
+/// Keys of objects that were told of.
+type Known = HashSet<Bytes>;
 
 /// `Ok` when the registry ends.
 async fn watch(
     registry: &Registry,
     resource: &'static Resource,
+    parts: Option<&Outline>,
     known: &mut Known,
     apply: &(impl Fn(&Value, bool) + Sync),
 ) -> Result<(), CacheError> {
@@ -54,7 +58,7 @@ async fn watch(
     let mut watcher = registry.cache(resource).watch(request, until).await?;
     let mut ending = registry.ending.clone();
     // What is not told of again has gone while nobody watched. If that is interrupted, it still counts as known.
-    let mut missing: HashSet<Bytes> = known.keys().cloned().collect();
+    let mut missing: HashSet<Bytes> = known.clone();
     loop {
         let step = tokio::select! {
             step = watcher.next() => step?,
@@ -63,8 +67,8 @@ async fn watch(
         match step {
             Step::InitialEnd(_) => {
                 for key in missing.drain() {
-                    if let Some(object) = known.remove(&key) {
-                        apply(&object, true);
+                    if known.remove(&key) {
+                        apply(&place(registry, resource, &key), true);
                     }
                 }
             }
@@ -74,12 +78,16 @@ async fn watch(
                     let key = &delivery.object().key;
                     let gone = delivery.kind() == EventKind::Deleted;
                     missing.remove(key);
-                    let Some(object) = registry.parse(resource, delivery.object()) else {
+                    let object = match parts {
+                        Some(parts) => parse_parts(&delivery.object().value, parts),
+                        None => registry.parse(resource, delivery.object()),
+                    };
+                    let Some(object) = object else {
                         continue;
                     };
                     match gone {
                         true => known.remove(key),
-                        false => known.insert(key.clone(), place(&object)),
+                        false => known.insert(key.clone()),
                     };
                     apply(&object, gone);
                 }
@@ -88,6 +96,11 @@ async fn watch(
     }
 }
 
-fn place(object: &Value) -> Value {
-    json!({ "metadata": { "namespace": meta::namespace(object), "name": meta::name(object) } })
+/// As little of an object as says that it is gone.
+fn place(registry: &Registry, resource: &Resource, key: &Bytes) -> Value {
+    let key = String::from_utf8_lossy(key);
+    let prefix = registry.keys.prefix(resource);
+    let rest = key.strip_prefix(&prefix).unwrap_or(&key);
+    let (namespace, name) = rest.split_once('/').unwrap_or(("", rest));
+    json!({ "metadata": { "namespace": namespace, "name": name } })
 }

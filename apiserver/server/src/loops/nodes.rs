@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use mainstay_auth::node::NodeAuthorizer;
+use mainstay_auth::node::{NodeAuthorizer, POD_PARTS};
+use mainstay_machinery::decode::Outline;
 
 use super::follow::follow;
 use crate::registry::Registry;
@@ -21,7 +22,8 @@ pub(crate) fn feed_nodes(registry: &Arc<Registry>, authorizer: &Arc<NodeAuthoriz
             continue;
         };
         let authorizer = Arc::clone(authorizer);
-        follow(registry, resource, move |object, gone| {
+        let parts = (plural == "pods").then(|| Outline::new(POD_PARTS.iter().copied()));
+        follow(registry, resource, parts, move |object, gone| {
             authorizer.update(|graph| graph.apply(plural, object, gone));
         });
     }

@@ -88,7 +88,7 @@ pub(crate) fn feed_authorizer(registry: &Arc<Registry>, authorizer: &Arc<RbacAut
             continue;
         };
         let authorizer = Arc::clone(authorizer);
-        follow(registry, resource, move |object, gone| {
+        follow(registry, resource, None, move |object, gone| {
             if let Some(event) = Event::from_object(plural, object, gone) {
                 authorizer.apply(event);
             }

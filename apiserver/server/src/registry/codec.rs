@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mainstay_apistore::{Attributes, Decode};
-use mainstay_kinds::{KindRef, field_value, selectable_fields};
-use mainstay_machinery::decode::{self, Expected, FieldValidation};
+use mainstay_apistore::{Attributes, Decode, Object};
+use mainstay_kinds::{KindRef, field_sources, field_value, selectable_fields};
+use mainstay_machinery::decode::{self, Expected, FieldValidation, Outline};
 use mainstay_machinery::patch::{self, PatchKind, Patched};
 use mainstay_machinery::status::StatusError;
 use mainstay_machinery::{encode, meta};
 use mainstay_schema::{Gvk, Resource, TypeId, protobuf, schema};
 use serde_json::Value;
 
+use super::convert;
 use super::dispatch::Registry;
+use super::write::with_revision;
 
 /// What a stored value in upstream's protobuf form begins with.
 const PROTOBUF_MAGIC: &[u8] = b"k8s\0";
+/// Bytes of a revision in an object, at most.
+const REVISION_BYTES: usize = 48;
 
 /// The form of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,8 +171,10 @@ pub(crate) fn decoder(resource: &'static Resource) -> Decode {
     let kind = KindRef::from(resource);
     let fields = selectable_fields(kind);
     let index = index_field(resource);
+    let sources = fields.iter().flat_map(|field| field_sources(field));
+    let outline = Outline::new(sources.chain(["metadata.labels"]));
     Arc::new(move |_key, value| {
-        let (bytes, object) = match stored(value) {
+        let (bytes, object) = match outlined(value, &outline) {
             Ok(read) => read,
             Err(e) => {
                 tracing::error!(
@@ -180,22 +186,30 @@ pub(crate) fn decoder(resource: &'static Resource) -> Decode {
         };
         let labels = meta::labels(&object).into_iter().flatten();
         let labels = labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+        // What is not there counts as empty: nothing of it need be kept.
         let found: Vec<(&'static str, String)> = fields
             .iter()
             .filter_map(|field| {
                 let value = field_value(kind, &object, field)?;
-                Some((*field, value.into_owned()))
+                (!value.is_empty()).then(|| (*field, value.into_owned()))
             })
             .collect();
         let indexed = index.and_then(|index| {
             let found = found.iter().find(|(field, _)| *field == index);
-            found
-                .map(|(_, value)| value.clone())
-                .filter(|value| !value.is_empty())
+            found.map(|(_, value)| value.clone())
         });
         let attributes = Attributes::new(labels, found, indexed.as_deref());
         Some((bytes, attributes))
     })
+}
+
+/// A stored value as canonical bytes, with those of its members that are in the outline, at least.
+fn outlined(value: &Bytes, outline: &Outline) -> Result<(Bytes, Value), String> {
+    if !encode::is_canonical(value) {
+        return stored(value);
+    }
+    let object = outline.read(value).map_err(|e| e.to_string())?;
+    Ok((value.clone(), object))
 }
 
 /// A stored value as canonical bytes and as an object.
@@ -205,16 +219,33 @@ fn stored(value: &Bytes) -> Result<(Bytes, Value), String> {
         return Ok((encode::canonical(&object).into(), object));
     }
     let object: Value = serde_json::from_slice(value).map_err(|e| e.to_string())?;
-    // What this server wrote is canonical already; copied, since it shares the buffer of a whole answer.
-    match encode::splice(value, 1).is_some() {
-        true => Ok((Bytes::copy_from_slice(value), object)),
+    // What this server wrote is canonical already.
+    match encode::is_canonical(value) {
+        true => Ok((value.clone(), object)),
         false => Ok((encode::canonical(&object).into(), object)),
     }
+}
+
+/// Of canonical bytes what is in an outline.
+pub(crate) fn parse_parts(bytes: &Bytes, outline: &Outline) -> Option<Value> {
+    outlined(bytes, outline).ok().map(|(_, object)| object)
 }
 
 /// Canonical bytes as an object.
 pub(super) fn parse(bytes: &Bytes) -> Option<Value> {
     stored(bytes).ok().map(|(_, object)| object)
+}
+
+/// A cached object as a resource serves it.
+pub(super) fn parse_served(resource: &Resource, object: &Object) -> Option<Value> {
+    let mut value = with_revision(parse(&object.value)?, object.revision);
+    convert::to_served(resource, &mut value);
+    Some(value)
+}
+
+/// Appends a value.
+pub(super) fn write_value(value: &Value, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("a value of JSON has only text keys");
 }
 
 /// Appends an object with its revision.
@@ -224,6 +255,21 @@ pub(super) fn write_object(bytes: &Bytes, revision: i64, out: &mut Vec<u8>) {
         // Everything in the cache is canonical; a value that is not is sent without its revision rather than not at all.
         out.extend_from_slice(bytes);
     }
+}
+
+/// An object with its revision, if the bytes are such that nothing else need be done.
+pub(super) fn served(bytes: &Bytes, revision: i64) -> Option<Vec<u8>> {
+    let revision = u64::try_from(revision).ok()?;
+    if !encode::is_canonical(bytes) {
+        return None;
+    }
+    let mut out = Vec::with_capacity(bytes.len() + REVISION_BYTES);
+    encode::splice_bytes(bytes, revision, &mut out).then_some(out)
+}
+
+/// Appends the metadata of an object with its revision.
+pub(super) fn write_metadata(bytes: &Bytes, revision: i64, out: &mut Vec<u8>) -> bool {
+    encode::partial_bytes(bytes, u64::try_from(revision).unwrap_or(0), out)
 }
 
 /// Appends an object as the item of a list.
@@ -237,14 +283,17 @@ pub(super) fn write_item(bytes: &Bytes, revision: i64, out: &mut Vec<u8>) {
 }
 
 impl Registry {
-    /// The bytes to store.
-    pub(super) fn encode(&self, resource: &Resource, object: &Value) -> Result<Bytes, StatusError> {
-        let mut object = object.clone();
+    /// The bytes to store. The object becomes what they say.
+    pub(super) fn encode(
+        &self,
+        resource: &Resource,
+        object: &mut Value,
+    ) -> Result<Bytes, StatusError> {
         if let Some(ty) = resource.ty {
-            decode::prune_quietly(ty, &mut object).map_err(StatusError::internal)?;
-            encode::complete(ty, &mut object);
+            decode::prune_quietly(ty, object).map_err(StatusError::internal)?;
+            encode::complete(ty, object);
         }
-        Ok(encode::canonical(&object).into())
+        Ok(encode::canonical(object).into())
     }
 
     /// A stored value as an object without its revision.

@@ -48,6 +48,9 @@ impl Registry {
         };
         loop {
             attempts -= 1;
+            if attempts == 0 && !generated {
+                return self.create_once(asked, object).await;
+            }
             let attempt = self.create_once(asked, object.clone()).await;
             match attempt {
                 Err(e) if e.reason == Reason::AlreadyExists && attempts > 0 => {}
@@ -101,14 +104,15 @@ impl Registry {
         if asked.dry_run {
             return Ok(Written {
                 object,
+                stored: None,
                 warnings,
                 created: true,
             });
         }
         let key = self.keys.object(resource, asked.namespace, &name);
-        let value = self.encode(resource, &object)?;
+        let value = self.encode(resource, &mut object)?;
         let lease = self.lease_of(resource).await?;
-        let created = self.client.create(key, value, lease).await;
+        let created = self.client.create(key, value.clone(), lease).await;
         if matches!(created, Err(Failure::LeaseNotFound)) {
             // Somebody revoked it, or the store was restored: the client's next attempt gets another.
             self.leases.forget(lease).await;
@@ -118,6 +122,7 @@ impl Registry {
                 claims.keep();
                 Ok(Written {
                     object: with_revision(object, revision),
+                    stored: Some((value, revision)),
                     warnings,
                     created: true,
                 })

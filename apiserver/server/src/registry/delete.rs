@@ -153,7 +153,7 @@ impl Registry {
         if asked.options.dry_run {
             return Ok(Ok(Gone::Later(shown(new))));
         }
-        let bytes = self.encode(resource, &new)?;
+        let bytes = self.encode(resource, &mut new)?;
         if bytes == stored.value {
             return Ok(Ok(Gone::Later(shown(new))));
         }

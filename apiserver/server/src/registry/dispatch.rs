@@ -30,7 +30,7 @@ use crate::admission::Admission;
 use crate::answer::{self, Answer};
 use crate::limits::BODY_BYTES_MAX;
 use crate::metrics::Metrics;
-use crate::request::{Accepted, Offer, Target, WriteOptions, negotiate};
+use crate::request::{Accepted, Encoding, Form, Offer, Target, WriteOptions, negotiate};
 use crate::server::{Call, Warnings};
 
 /// All resources over one store.
@@ -251,12 +251,21 @@ impl Registry {
 
     /// Answers an object that was written.
     pub(super) fn answer_written(&self, request: &Request<'_>, mut written: Written) -> Answer {
-        convert::to_served(request.resource, &mut written.object);
         let code = match written.created {
             true => StatusCode::CREATED,
             false => StatusCode::OK,
         };
-        let mut response = self.answer_object(request, code, written.object)?;
+        let bytes = written
+            .stored
+            .filter(|_| request.wants_stored())
+            .and_then(|(bytes, revision)| codec::served(&bytes, revision));
+        let mut response = match bytes {
+            Some(bytes) => answer::json_bytes(code, bytes),
+            None => {
+                convert::to_served(request.resource, &mut written.object);
+                self.answer_object(request, code, written.object)?
+            }
+        };
         response.extensions_mut().insert(Warnings(written.warnings));
         Ok(response)
     }
@@ -306,6 +315,14 @@ impl Request<'_> {
         let name = self.call.info.verb;
         let verb = Verb::ALL.into_iter().find(|verb| verb.name() == name);
         verb.ok_or_else(|| StatusError::method_not_supported(of_resource(self.resource), name))
+    }
+
+    /// Whether the answer is objects as they are stored.
+    pub(super) fn wants_stored(&self) -> bool {
+        self.accepted.encoding == Encoding::Json
+            && self.accepted.form == Form::Objects
+            && !self.accepted.pretty
+            && convert::is_same(self.resource)
     }
 
     /// The resource whose kind is stored: differs where two versions share a storage.

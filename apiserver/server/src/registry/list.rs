@@ -14,12 +14,12 @@ use tokio::time::Instant;
 
 use super::codec;
 use super::dispatch::{Registry, Request};
+use super::pieces::{self, Pieces};
 use super::read::READ_PATIENCE;
 use super::write::{parse_revision, store_failure, with_revision};
 use super::{convert, table};
 use crate::answer::{self, Answer};
 use crate::body::Body;
-use crate::limits::LIST_CHUNK_BYTES;
 use crate::request::{Encoding, Form, ListOptions, Match};
 
 /// Which objects are wanted.
@@ -285,18 +285,10 @@ impl Registry {
             metadata["remainingItemCount"] = remaining.into();
         }
         let accepted = request.accepted;
-        let raw = accepted.encoding == Encoding::Json
-            && accepted.form == Form::Objects
-            && !accepted.pretty
-            && convert::is_same(request.resource);
-        if raw {
-            let head = format!(
-                "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
-                request.resource.list_kind(),
-                request.resource.api_version()
-            );
+        if accepted.encoding == Encoding::Json && !accepted.pretty {
+            let pieces = streamed(request, &metadata, page.objects)?;
             let mut response = answer::json_bytes(StatusCode::OK, "");
-            *response.body_mut() = Body::Pieces(Box::new(Pieces::new(head, page.objects)));
+            *response.body_mut() = Body::Pieces(Box::new(pieces));
             return Ok(response);
         }
         let mut objects = Vec::with_capacity(page.objects.len());
@@ -333,6 +325,54 @@ impl Registry {
         });
         answer::object(StatusCode::OK, &list, accepted)
     }
+}
+
+/// A list in the form that was asked for, written object by object.
+fn streamed(
+    request: &Request<'_>,
+    metadata: &Value,
+    objects: Vec<Arc<Object>>,
+) -> Result<Pieces, StatusError> {
+    let resource = request.resource;
+    let same = convert::is_same(resource);
+    let list = |kind: &str, api_version: &str| {
+        format!(
+            "{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":["
+        )
+    };
+    let (head, write): (String, Box<pieces::Write>) = match request.accepted.form {
+        Form::Objects if same => (
+            list(&resource.list_kind(), &resource.api_version()),
+            Box::new(|object, out| codec::write_item(&object.value, object.revision, out)),
+        ),
+        Form::Objects => (
+            list(&resource.list_kind(), &resource.api_version()),
+            Box::new(move |object, out| {
+                if let Some(value) = codec::parse_served(resource, object) {
+                    codec::write_value(&value, out);
+                }
+            }),
+        ),
+        Form::Metadata => (
+            list("PartialObjectMetadataList", "meta.k8s.io/v1"),
+            Box::new(|object, out| {
+                // Everything in the cache is canonical; metadata is the same in every version.
+                codec::write_metadata(&object.value, object.revision, out);
+            }),
+        ),
+        Form::Table => {
+            let include = table::Options::parse(request.call.query)?.include;
+            let head = format!(
+                "{{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{metadata},\"columnDefinitions\":{},\"rows\":[",
+                table::definitions(resource)
+            );
+            let write = move |object: &Object, out: &mut Vec<u8>| {
+                table::write_row(resource, object, include, out);
+            };
+            (head, Box::new(write))
+        }
+    };
+    Ok(Pieces::new(head, objects, write))
 }
 
 /// Keys read from the store at a time.
@@ -417,51 +457,6 @@ pub(super) fn cache_failure(failure: &CacheError) -> StatusError {
         ),
         CacheError::Store(failure) => store_failure(failure),
         other => StatusError::service_unavailable(other.to_string()),
-    }
-}
-
-/// The bytes of a list, joined into chunks as they are sent.
-struct Pieces {
-    head: Option<String>,
-    objects: std::vec::IntoIter<Arc<Object>>,
-    first: bool,
-    done: bool,
-}
-
-impl Pieces {
-    fn new(head: String, objects: Vec<Arc<Object>>) -> Self {
-        Self {
-            head: Some(head),
-            objects: objects.into_iter(),
-            first: true,
-            done: false,
-        }
-    }
-}
-
-impl Iterator for Pieces {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
-        if self.done {
-            return None;
-        }
-        let mut chunk = Vec::with_capacity(LIST_CHUNK_BYTES + LIST_CHUNK_BYTES / 4);
-        if let Some(head) = self.head.take() {
-            chunk.extend_from_slice(head.as_bytes());
-        }
-        while chunk.len() < LIST_CHUNK_BYTES {
-            let Some(object) = self.objects.next() else {
-                chunk.extend_from_slice(b"]}\n");
-                self.done = true;
-                break;
-            };
-            if !std::mem::take(&mut self.first) {
-                chunk.push(b',');
-            }
-            codec::write_item(&object.value, object.revision, &mut chunk);
-        }
-        Some(chunk.into())
     }
 }
 

@@ -12,6 +12,7 @@ mod keys;
 mod known;
 mod list;
 mod metrics_v1;
+mod pieces;
 mod read;
 mod scaling;
 mod sub;
@@ -20,7 +21,7 @@ mod update;
 mod watch;
 mod write;
 
-pub(crate) use codec::decoder;
+pub(crate) use codec::{decoder, parse_parts};
 pub(crate) use create::Create;
 pub(crate) use delete::{Delete, DeleteOptions};
 pub(crate) use dispatch::Registry;

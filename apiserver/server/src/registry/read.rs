@@ -15,7 +15,7 @@ use super::write::{of_resource, parse_revision, with_revision};
 use super::{convert, table};
 use crate::answer::{self, Answer};
 use crate::body::Body;
-use crate::request::{Encoding, Form};
+use crate::request::Form;
 
 /// How long a read waits for the cache.
 pub(super) const READ_PATIENCE: Duration = Duration::from_secs(30);
@@ -40,6 +40,11 @@ impl Registry {
         let Some(freshness) = freshness else {
             // One key is read from the store faster than a cache is shown to be current.
             let stored = self.newest(&key).await?.ok_or_else(not_found)?;
+            if let Some(bytes) = codec::served(&stored.value, stored.revision)
+                && request.wants_stored()
+            {
+                return Ok(answer::json_bytes(StatusCode::OK, bytes));
+            }
             let object = self.decode_stored(request.stored(), &stored.value)?;
             return self.answer_stored(request, with_revision(object, stored.revision));
         };
@@ -55,12 +60,9 @@ impl Registry {
 
     /// The bytes as they are, wherever that is what is wanted.
     fn answer_cached(&self, request: &Request<'_>, object: &Object) -> Answer {
-        let plain = request.accepted.encoding == Encoding::Json
-            && request.accepted.form == Form::Objects
-            && !request.accepted.pretty;
-        if plain && convert::is_same(request.resource) {
-            let mut bytes = Vec::new();
-            codec::write_object(&object.value, object.revision, &mut bytes);
+        if let Some(bytes) = codec::served(&object.value, object.revision)
+            && request.wants_stored()
+        {
             return Ok(answer::json_bytes(StatusCode::OK, bytes));
         }
         let value = self.decode_stored(request.stored(), &object.value)?;

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use mainstay_apistore::Object;
 use mainstay_kinds::{KindRef, columns, row, row_conditions};
 use mainstay_machinery::status::StatusError;
 use mainstay_schema::Resource;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use mainstay_machinery::encode::partial_metadata;
 
+use super::codec;
 use crate::request::Query;
 
 /// What each row carries of its object.
@@ -71,6 +73,32 @@ pub(super) fn row_of(resource: &Resource, object: Value, include: Include) -> Va
         Include::Object => shown["object"] = object,
     }
     shown
+}
+
+/// Appends the row of a cached object; nothing for one that cannot be read.
+pub(super) fn write_row(resource: &Resource, object: &Object, include: Include, out: &mut Vec<u8>) {
+    let Some(value) = codec::parse_served(resource, object) else {
+        return;
+    };
+    let kind = KindRef::from(resource);
+    out.extend_from_slice(b"{\"cells\":");
+    codec::write_value(&row(kind, &value, millis()).into(), out);
+    let conditions = row_conditions(kind, &value);
+    if !conditions.is_empty() {
+        out.extend_from_slice(b",\"conditions\":");
+        codec::write_value(&conditions.into(), out);
+    }
+    if include != Include::None {
+        out.extend_from_slice(b",\"object\":");
+        let copied = include == Include::Metadata
+            && codec::write_metadata(&object.value, object.revision, out);
+        match include {
+            Include::Object => codec::write_value(&value, out),
+            _ if copied => {}
+            _ => codec::write_value(&partial_metadata(&value), out),
+        }
+    }
+    out.push(b'}');
 }
 
 /// Milliseconds since 1970.

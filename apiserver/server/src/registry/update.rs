@@ -1,5 +1,6 @@
 //! Updating objects: one guarded transaction in the store, from the newest object there is.
 
+use bytes::Bytes;
 use mainstay_apistore::{Consistency, Failure, Stored, Updated};
 use mainstay_auth::UserInfo;
 use mainstay_kinds::{KindRef, Part, Strategy, default_object, prepare_for_update};
@@ -119,11 +120,11 @@ impl Registry {
     ) -> Result<Tried, StatusError> {
         let resource = asked.resource;
         let old = self.decode_stored(resource, &stored.value)?;
-        let shown = with_revision(old.clone(), stored.revision);
+        let shown = with_revision(old, stored.revision);
         let mut new = change(Some(&shown))?;
         let named = take_revision(&mut new);
         self.check_revision(asked, named.as_deref(), stored.revision)?;
-        let (new, warnings) = match asked.direct {
+        let (mut new, warnings) = match asked.direct {
             true => (new, Vec::new()),
             false => {
                 // Rules compare objects that both have their revision.
@@ -131,16 +132,17 @@ impl Registry {
                 self.prepare(asked, new, &shown).await?
             }
         };
-        let bytes = self.encode(resource, &new)?;
+        let bytes = self.encode(resource, &mut new)?;
         if bytes == stored.value {
             // Nothing changes, so nothing is written; but only the newest object can tell.
             if !fresh {
                 return Err(StatusError::modified(of_resource(resource), asked.name));
             }
-            return Ok(Tried::done(old, stored.revision, warnings));
+            let same = Some((bytes, stored.revision));
+            return Ok(Tried::done(shown, same, stored.revision, warnings));
         }
         if asked.dry_run {
-            return Ok(Tried::done(new, stored.revision, warnings));
+            return Ok(Tried::done(new, None, stored.revision, warnings));
         }
         if is_finished(&new) {
             return self.finish(asked, stored, new, warnings).await;
@@ -152,15 +154,20 @@ impl Registry {
         };
         let updated = self
             .client
-            .update(stored.key.clone(), stored.revision, bytes, lease)
+            .update(stored.key.clone(), stored.revision, bytes.clone(), lease)
             .await;
         if matches!(updated, Err(Failure::LeaseNotFound)) {
             self.leases.forget(lease).await;
         }
         match updated.map_err(|e| store_failure(&e))? {
             Updated::Done(revision) => {
-                self.changed(resource, &old, &new);
-                Ok(Tried::done(new, revision, warnings))
+                self.changed(resource, &shown, &new);
+                Ok(Tried::done(
+                    new,
+                    Some((bytes, revision)),
+                    revision,
+                    warnings,
+                ))
             }
             Updated::Conflict(newer) => Ok(Tried::Again(newer)),
         }
@@ -182,7 +189,7 @@ impl Registry {
         match deleted {
             mainstay_apistore::Deleted::Done(revision) => {
                 self.deleted(asked.resource, &new);
-                Ok(Tried::done(new, revision, warnings))
+                Ok(Tried::done(new, None, revision, warnings))
             }
             mainstay_apistore::Deleted::Conflict(newer) => Ok(Tried::Again(newer)),
         }
@@ -270,9 +277,15 @@ enum Tried {
 }
 
 impl Tried {
-    fn done(object: Value, revision: i64, warnings: Vec<String>) -> Self {
+    fn done(
+        object: Value,
+        stored: Option<(Bytes, i64)>,
+        revision: i64,
+        warnings: Vec<String>,
+    ) -> Self {
         Self::Done(Written {
             object: with_revision(object, revision),
+            stored,
             warnings,
             created: false,
         })

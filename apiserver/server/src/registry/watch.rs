@@ -179,9 +179,15 @@ impl Shape {
         frame.extend_from_slice(b"{\"type\":\"");
         frame.extend_from_slice(kind.as_bytes());
         frame.extend_from_slice(b"\",\"object\":");
-        if self.accepted.form == Form::Objects && convert::is_same(self.resource) {
-            codec::write_object(&object.value, revision, &mut frame);
-        } else {
+        let copied = match self.accepted.form {
+            Form::Objects if convert::is_same(self.resource) => {
+                codec::write_object(&object.value, revision, &mut frame);
+                true
+            }
+            Form::Metadata => codec::write_metadata(&object.value, revision, &mut frame),
+            _ => false,
+        };
+        if !copied {
             // What is in the cache was decoded once already.
             let value = codec::parse(&object.value).unwrap_or_default();
             let mut value = with_revision(value, revision);

@@ -1,5 +1,6 @@
 //! What creates, updates and deletes have in common.
 
+use bytes::Bytes;
 use mainstay_apistore::Failure;
 use mainstay_auth::UserInfo;
 use mainstay_kinds::{Context, User};
@@ -14,6 +15,8 @@ use serde_json::Value;
 pub(crate) struct Written {
     /// With its `resourceVersion`.
     pub(crate) object: Value,
+    /// The same as it is stored, if it is.
+    pub(crate) stored: Option<(Bytes, i64)>,
     pub(crate) warnings: Vec<String>,
     /// Whether it did not exist before.
     pub(crate) created: bool,

@@ -97,7 +97,8 @@ impl Connection {
         let server = self.server;
         let service = service_fn(move |request| {
             let (server, peer) = (Arc::clone(&server), peer.clone());
-            async move { Ok::<_, Infallible>(server.answer(request, peer).await) }
+            // Boxed, for a connection keeps the room of its service's future while it only watches.
+            Box::pin(async move { Ok::<_, Infallible>(server.answer(request, peer).await) })
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
