@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use mainstay_auth::node::{NodeAuthorizer, NodeGraph, ObjectKind, POD_PARTS, pod_references};
-use mainstay_machinery::decode::Outline;
 use mainstay_auth::rbac::RbacAuthorizer;
 use mainstay_auth::rbac::bootstrap::Gate;
 use mainstay_auth::{
     Attributes, Authorizer, FieldRequirement, Masters, NODES_GROUP, UserInfo, access_review,
     reviewed_user, rules_review,
 };
+use mainstay_machinery::decode::Outline;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -121,10 +121,13 @@ pub fn check_subject(admission: &Admission<'_>) -> Result<(), Refusal> {
 pub fn check_attest(admission: &Admission<'_>, authorizer: &dyn Authorizer) -> Result<(), Refusal> {
     let about = admission.group == GROUP && admission.resource == "clustertrustbundles";
     let writes = matches!(admission.operation, Operation::Create | Operation::Update);
+    if !about || !writes {
+        return Ok(());
+    }
     let signer = text(admission.object, "/spec/signerName");
     let collected = admission.operation == Operation::Update
         && only_collector_fields_differ(admission.object, admission.old);
-    if !about || !writes || signer.is_empty() || collected {
+    if signer.is_empty() || collected {
         return Ok(());
     }
     if may_use_signer(authorizer, admission.user, "attest", signer) {

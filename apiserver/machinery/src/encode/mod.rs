@@ -16,7 +16,7 @@ pub use canonical::{canonical, json};
 pub use complete::complete;
 pub use framing::{LIST_TAIL, ListMeta, list_head, list_item};
 pub use partial::{partial_bytes, partial_metadata, partial_metadata_list};
-pub use splice::{Spliced, is_canonical, splice, splice_bytes};
+pub use splice::{Spliced, is_canonical, member, splice, splice_bytes};
 pub use yaml::yaml;
 
 #[cfg(test)]

@@ -55,17 +55,43 @@ pub fn is_canonical(stored: &[u8]) -> bool {
 /// The metadata of a stored object, with its braces.
 pub(super) fn metadata(stored: &[u8]) -> Option<&[u8]> {
     let begin = metadata_offset(stored)? - 1;
+    Some(&stored[begin..value_end(stored, begin)?])
+}
+
+/// A member of a stored object, such as its `spec`, as it is written.
+pub fn member<'s>(stored: &'s [u8], name: &str) -> Option<&'s [u8]> {
+    // The members before are texts without quotes.
+    let mut at = value_end(stored, metadata_offset(stored)? - 1)?;
+    while stored.get(at) == Some(&b',') {
+        let key = at + 1..value_end(stored, at + 1)?;
+        let value = key.end + 1..value_end(stored, key.end + 1)?;
+        let found = &stored[key];
+        if found.len() == name.len() + 2 && found[1..].starts_with(name.as_bytes()) {
+            return Some(&stored[value]);
+        }
+        at = value.end;
+    }
+    None
+}
+
+/// Where a value that begins at `begin` ends, in JSON without spaces.
+fn value_end(stored: &[u8], begin: usize) -> Option<usize> {
     let (mut depth, mut in_text, mut at) = (0usize, false, begin);
     loop {
         match (stored.get(at)?, in_text) {
             (b'\\', true) => at += 1,
             (b'"', _) => in_text = !in_text,
-            (b'{', false) => depth += 1,
-            (b'}', false) if depth == 1 => return Some(&stored[begin..=at]),
-            (b'}', false) => depth -= 1,
+            (_, true) => {}
+            (b'{' | b'[', _) => depth += 1,
+            (b'}' | b']' | b',', _) if depth == 0 => return Some(at),
+            (b'}' | b']', _) => depth -= 1,
             _ => {}
         }
         at += 1;
+        // Texts and whole objects end by themselves; numbers and words before what follows.
+        if depth == 0 && !in_text && matches!(stored.get(at - 1)?, b'"' | b'}' | b']') {
+            return Some(at);
+        }
     }
 }
 

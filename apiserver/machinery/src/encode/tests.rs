@@ -51,7 +51,8 @@ fn metadata_is_cut_out_of_stored_bytes() {
         json!({"name": "a"}),
         json!({"annotations": {"x": "}\"{\\", "y": "\\\""}, "ownerReferences": [{"name": "b"}], "name": "ä"}),
     ] {
-        let pod = json!({"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": {"metadata": {}}});
+        let pod = json!({"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": {"metadata": {}},
+            "data": 12, "items": [1, {"a": "]"}], "status": "a,\"b", "x": null});
         let stored = canonical(&pod);
         let mut partial = Vec::new();
         assert!(partial_bytes(&stored, 7, &mut partial));
@@ -59,11 +60,16 @@ fn metadata_is_cut_out_of_stored_bytes() {
         let mut want = partial_metadata(&pod);
         want["metadata"]["resourceVersion"] = "7".into();
         assert_eq!(value, want);
+        for name in ["spec", "status", "data", "x"] {
+            let found = member(&stored, name).map(|bytes| serde_json::from_slice(bytes).unwrap());
+            assert_eq!(found, pod.get(name).cloned(), "{name}");
+        }
         assert!(is_canonical(&stored) && !is_canonical(b"k8s\0\"metadata\":{"));
         for end in 0..stored.len() {
             let mut out = Vec::new();
             // Cut bytes may be refused, never more.
             let _ = partial_bytes(&stored[..end], 7, &mut out);
+            let _ = member(&stored[..end], "status");
         }
     }
 }

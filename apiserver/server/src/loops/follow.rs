@@ -18,13 +18,21 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 /// How long a watch waits for its cache before it says that it does.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
+/// What of objects matters to who follows them.
+pub(super) struct Parts {
+    /// Nothing else is read.
+    pub(super) outline: Outline,
+    /// Whether nothing in the outline is different between two stored forms of an object.
+    pub(super) same: fn(&[u8], &[u8]) -> bool,
+}
+
 /// Tells `apply` of every object and every change of it (with `true` when the object is gone), until the registry ends.
 /// Of an object only `parts` are read, if they are named.
 /// After a gap all objects are told again, and those that went meanwhile as gone: of them only name and namespace.
 pub(super) fn follow(
     registry: &Arc<Registry>,
     resource: &'static Resource,
-    parts: Option<Outline>,
+    parts: Option<Parts>,
     apply: impl Fn(&Value, bool) + Send + Sync + 'static,
 ) {
     let registry = Arc::downgrade(registry);
@@ -49,7 +57,7 @@ type Known = HashSet<Bytes>;
 async fn watch(
     registry: &Registry,
     resource: &'static Resource,
-    parts: Option<&Outline>,
+    parts: Option<&Parts>,
     known: &mut Known,
     apply: &(impl Fn(&Value, bool) + Sync),
 ) -> Result<(), CacheError> {
@@ -78,8 +86,14 @@ async fn watch(
                     let key = &delivery.object().key;
                     let gone = delivery.kind() == EventKind::Deleted;
                     missing.remove(key);
+                    let value = &delivery.object().value;
+                    if let (Some(parts), Some(previous)) = (parts, delivery.previous())
+                        && (parts.same)(&previous.value, value)
+                    {
+                        continue;
+                    }
                     let object = match parts {
-                        Some(parts) => parse_parts(&delivery.object().value, parts),
+                        Some(parts) => parse_parts(value, &parts.outline),
                         None => registry.parse(resource, delivery.object()),
                     };
                     let Some(object) = object else {

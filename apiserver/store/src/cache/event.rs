@@ -101,6 +101,14 @@ impl Delivery {
         }
     }
 
+    /// The object before, for [`EventKind::Modified`].
+    pub fn previous(&self) -> Option<&Arc<Object>> {
+        match (&self.source, self.kind) {
+            (Source::Event(event), EventKind::Modified) => event.previous.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The revision to show: for [`EventKind::Deleted`] that of the change, else the object's own.
     pub fn revision(&self) -> i64 {
         match &self.source {
