@@ -3,6 +3,7 @@
 use mainstay_apistore::{Deleted, Stored, Updated};
 use mainstay_auth::UserInfo;
 use mainstay_kinds::{KindRef, grace_period_seconds, orphans_dependents_by_default};
+use mainstay_machinery::field::{Error, ErrorList, Path};
 use mainstay_machinery::meta;
 use mainstay_machinery::status::StatusError;
 use mainstay_schema::Resource;
@@ -13,6 +14,7 @@ use super::update::is_finished;
 use super::write::{of_resource, store_failure, with_revision};
 use crate::admission::{Attempt, Operation};
 use crate::limits::CONFLICT_ATTEMPTS_MAX;
+use crate::request::{invalid_options, validate_dry_run};
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
@@ -57,6 +59,8 @@ impl DeleteOptions {
     /// From a `DeleteOptions` object, validated by its shape; `null` for none.
     pub(crate) fn from_value(value: &Value) -> Result<Self, StatusError> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
+        let mut errors = ErrorList::default();
+        let path = Path::new("propagationPolicy");
         let propagation = match value["propagationPolicy"].as_str() {
             None | Some("") => match value["orphanDependents"].as_bool() {
                 None => None,
@@ -67,14 +71,26 @@ impl DeleteOptions {
             Some("Background") => Some(Propagation::Background),
             Some("Foreground") => Some(Propagation::Foreground),
             Some(other) => {
-                return Err(StatusError::bad_request(format!(
-                    "propagationPolicy: Unsupported value: \"{other}\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
-                )));
+                let supported = ["Foreground", "Background", "Orphan", "nil"];
+                errors.push(Error::not_supported(&path, other, &supported));
+                None
             }
         };
-        let dry_run = value["dryRun"]
-            .as_array()
-            .is_some_and(|list| !list.is_empty());
+        if !value["propagationPolicy"].is_null() && !value["orphanDependents"].is_null() {
+            let detail = "orphanDependents and deletionPropagation cannot be both set";
+            errors.push(Error::invalid(
+                &path,
+                value["propagationPolicy"].clone(),
+                detail,
+            ));
+        }
+        let dry_run = value["dryRun"].as_array().into_iter().flatten();
+        let dry_run: Vec<&str> = dry_run.filter_map(Value::as_str).collect();
+        validate_dry_run(&dry_run, &mut errors);
+        if !errors.is_empty() {
+            return Err(invalid_options("DeleteOptions", &errors));
+        }
+        let dry_run = !dry_run.is_empty();
         Ok(Self {
             grace_period_seconds: value["gracePeriodSeconds"].as_i64(),
             uid: text(&value["preconditions"]["uid"]),

@@ -126,7 +126,7 @@ impl Registry {
     }
 
     async fn post(&self, request: &Request<'_>, body: Incoming) -> Answer {
-        let options = WriteOptions::parse(request.call.query)?;
+        let options = request.write_options()?;
         let body = read(body).await?;
         let (mut object, mut warnings) = request.decode(&body, options.field_validation)?;
         request.check_namespace(&object)?;
@@ -145,7 +145,7 @@ impl Registry {
     }
 
     pub(super) async fn put(&self, request: &Request<'_>, body: Incoming, part: Part) -> Answer {
-        let options = WriteOptions::parse(request.call.query)?;
+        let options = request.write_options()?;
         let body = read(body).await?;
         let (mut object, warnings) = request.decode(&body, options.field_validation)?;
         request.check_namespace(&object)?;
@@ -162,15 +162,10 @@ impl Registry {
     }
 
     pub(super) async fn patch(&self, request: &Request<'_>, body: Incoming, part: Part) -> Answer {
-        let options = WriteOptions::parse(request.call.query)?;
+        let options = request.write_options()?;
         let body = read(body).await?;
         let media = request.content_type();
         let patch = codec::Patch::read(media, &body)?;
-        if options.force.is_some() {
-            return Err(StatusError::bad_request(
-                "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch",
-            ));
-        }
         let update = request.update(part, options.dry_run, true);
         let resource = request.resource;
         let found = parking_lot::Mutex::new(Vec::new());
@@ -308,7 +303,7 @@ impl Registry {
 
 impl Request<'_> {
     pub(super) fn write_options(&self) -> Result<WriteOptions, StatusError> {
-        WriteOptions::parse(self.call.query)
+        WriteOptions::parse(self.call.query, self.call.info.verb)
     }
 
     fn verb(&self) -> Result<Verb, StatusError> {
@@ -429,7 +424,7 @@ impl Request<'_> {
             }
         }
         let mut options = DeleteOptions::from_value(&value)?;
-        options.dry_run |= WriteOptions::parse(query)?.dry_run;
+        options.dry_run |= self.write_options()?.dry_run;
         Ok(options)
     }
 }

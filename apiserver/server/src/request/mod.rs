@@ -6,4 +6,6 @@ mod options;
 
 pub(crate) use accept::{Accepted, Encoding, Form, Offer, negotiate};
 pub(crate) use info::{Info, Target};
-pub(crate) use options::{ListOptions, Match, Query, WriteOptions};
+pub(crate) use options::{
+    ListOptions, Match, Query, WriteOptions, invalid_options, validate_dry_run,
+};

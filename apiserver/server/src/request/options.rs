@@ -3,6 +3,7 @@
 use mainstay_machinery::decode::FieldValidation;
 use mainstay_machinery::field::{Error, ErrorList, Path};
 use mainstay_machinery::status::{GroupKind, StatusError};
+use mainstay_machinery::validate::field_manager;
 use std::borrow::Cow;
 
 /// The decoded pairs of a query, in order.
@@ -171,7 +172,7 @@ fn forbidden(field: &'static str, detail: &str) -> StatusError {
 fn refused(kind: &str, error: Error) -> StatusError {
     let mut errors = ErrorList::default();
     errors.push(error);
-    StatusError::invalid(GroupKind::new("meta.k8s.io", kind), "", &errors)
+    invalid_options(kind, &errors)
 }
 
 /// Options of writes.
@@ -179,33 +180,60 @@ fn refused(kind: &str, error: Error) -> StatusError {
 pub(crate) struct WriteOptions {
     pub(crate) dry_run: bool,
     pub(crate) field_validation: FieldValidation,
-    pub(crate) force: Option<bool>,
 }
 
 impl WriteOptions {
-    pub(crate) fn parse(query: &Query<'_>) -> Result<Self, StatusError> {
-        let mut dry_run = false;
-        for value in query.all("dryRun") {
-            match value {
-                "All" => dry_run = true,
-                "" => {}
-                other => {
-                    let path = Path::new("dryRun");
-                    let error = Error::not_supported(&path, other, &["All"]);
-                    return Err(refused("CreateOptions", error));
-                }
-            }
+    /// Reads and validates them as upstream does for this verb, all errors at once.
+    pub(crate) fn parse(query: &Query<'_>, verb: &str) -> Result<Self, StatusError> {
+        let mut errors = ErrorList::default();
+        // No patch that is served is an apply patch, the only one that may be forced.
+        if verb == "patch" && query.optional_flag("force").is_some() {
+            let detail = "may not be specified for non-apply patch";
+            errors.push(Error::forbidden(&Path::new("force"), detail));
         }
+        let manager = query.get("fieldManager").unwrap_or_default();
+        field_manager(manager, &Path::new("fieldManager"), &mut errors);
+        let dry_run: Vec<&str> = query
+            .all("dryRun")
+            .filter(|text| !text.is_empty())
+            .collect();
+        validate_dry_run(&dry_run, &mut errors);
         let text = query.get("fieldValidation").unwrap_or_default();
-        let Some(field_validation) = FieldValidation::parse(text) else {
-            let supported = ["Ignore", "Warn", "Strict"];
-            let error = Error::not_supported(&Path::new("fieldValidation"), text, &supported);
-            return Err(refused("CreateOptions", error));
-        };
-        Ok(Self {
-            dry_run,
-            field_validation,
-            force: query.optional_flag("force"),
-        })
+        let field_validation = FieldValidation::parse(text);
+        if field_validation.is_none() {
+            // The order upstream prints them in.
+            let supported = ["", "Ignore", "Strict", "Warn"];
+            let path = Path::new("fieldValidation");
+            errors.push(Error::not_supported(&path, text, &supported));
+        }
+        match errors.is_empty() {
+            true => Ok(Self {
+                dry_run: !dry_run.is_empty(),
+                field_validation: field_validation.unwrap_or_default(),
+            }),
+            false => Err(invalid_options(options_kind(verb), &errors)),
+        }
+    }
+}
+
+/// Refuses what is not `All`.
+pub(crate) fn validate_dry_run(dry_run: &[&str], errors: &mut ErrorList) {
+    if dry_run.iter().any(|text| *text != "All") {
+        let path = Path::new("dryRun");
+        errors.push(Error::not_supported(&path, dry_run.to_vec(), &["All"]));
+    }
+}
+
+/// The answer to options that are wrong.
+pub(crate) fn invalid_options(kind: &str, errors: &ErrorList) -> StatusError {
+    StatusError::invalid(GroupKind::new("meta.k8s.io", kind), "", errors)
+}
+
+fn options_kind(verb: &str) -> &'static str {
+    match verb {
+        "create" => "CreateOptions",
+        "update" => "UpdateOptions",
+        "patch" => "PatchOptions",
+        _ => "DeleteOptions",
     }
 }

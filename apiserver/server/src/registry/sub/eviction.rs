@@ -22,7 +22,7 @@ use crate::request::WriteOptions;
 const RETRY_SECONDS: u32 = 10;
 
 pub(super) async fn evict(registry: &Registry, request: &Request<'_>, body: Incoming) -> Answer {
-    let options = WriteOptions::parse(request.call.query)?;
+    let options = request.write_options()?;
     let body = read(body).await?;
     let sub = request
         .resource

@@ -17,7 +17,7 @@ use crate::request::WriteOptions;
 
 /// `pods/NAME/binding`, and `bindings` with the pod's name inside.
 pub(super) async fn bind(registry: &Registry, request: &Request<'_>, body: Incoming) -> Answer {
-    let options = WriteOptions::parse(request.call.query)?;
+    let options = request.write_options()?;
     let body = read(body).await?;
     let binding = mainstay_schema::resource("", "v1", "bindings")
         .ok_or_else(|| StatusError::internal("the table has no bindings"))?;

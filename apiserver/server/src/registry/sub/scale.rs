@@ -33,7 +33,7 @@ pub(super) async fn answer(
         let scale = scale_of(kind, &with_revision(object, stored.revision));
         return answer::object(StatusCode::OK, &scale, request.accepted);
     }
-    let options = WriteOptions::parse(request.call.query)?;
+    let options = request.write_options()?;
     let body = read(body).await?;
     let sub = request
         .resource
