@@ -60,6 +60,7 @@ pub(crate) fn roots() -> Value {
     ];
     paths.extend(others.map(str::to_owned));
     paths.extend(["/openid/v1/jwks", "/readyz", "/version"].map(str::to_owned));
+    paths.sort_unstable();
     json!({ "paths": paths })
 }
 

@@ -77,6 +77,9 @@ impl Server {
                 }
             }
         };
+        if let Ok(info) = &info {
+            warn_of_deprecation(info, &mut response);
+        }
         let headers = response.headers_mut();
         headers.insert("audit-id", request_id());
         answer::not_cached(&mut response);
@@ -176,7 +179,14 @@ impl Server {
         }
         match path {
             "" => Ok(answer::value(StatusCode::OK, &pages::roots(), readable)),
-            "/version" => Ok(answer::value(StatusCode::OK, &pages::version(), readable)),
+            "/version" => {
+                // Always for people, as upstream's.
+                let readable = Accepted {
+                    pretty: true,
+                    ..readable
+                };
+                Ok(answer::value(StatusCode::OK, &pages::version(), readable))
+            }
             "/metrics" => Ok(answer::text(StatusCode::OK, self.metrics.page())),
             "/openid/v1/jwks" => self.identity.jwks(),
             "/.well-known/openid-configuration" => self.identity.openid_configuration(),
@@ -198,6 +208,19 @@ impl Server {
                 response.headers_mut().append(WARNING, value);
             }
         }
+    }
+}
+
+/// Upstream warns of some resources whatever is asked of them, and before it warns of anything else.
+fn warn_of_deprecation(info: &Info, response: &mut Response<Body>) {
+    let target = info.target.as_ref();
+    let resource = target.and_then(|target| {
+        mainstay_schema::resource(&target.group, &target.version, &target.resource)
+    });
+    if let Some(text) = resource.and_then(mainstay_kinds::deprecation)
+        && let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\""))
+    {
+        response.headers_mut().append(WARNING, value);
     }
 }
 

@@ -54,6 +54,13 @@ const fn named(cell: Cell) -> Column {
     column
 }
 
+/// A column that holds a name without being called so.
+const fn name_of(name: &'static str, cell: Cell) -> Column {
+    let mut column = string(name, cell);
+    column.format = "name";
+    column
+}
+
 const NAME: Column = named(Text("metadata.name", ""));
 const AGE: Column =
     string("Age", Age("metadata.creationTimestamp")).says("How long ago the object was created.");
@@ -212,7 +219,7 @@ pub(super) static TABLE: &[Row] = rows! {
     ],
     ["networking.k8s.io"] "NetworkPolicy": [NAME, string("Pod-Selector", Selector("spec.podSelector")), AGE],
     ["networking.k8s.io"] "ServiceCIDR": [NAME, string("CIDRs", Joined("spec.cidrs", "")), AGE],
-    ["networking.k8s.io"] "IPAddress": [NAME, string("ParentRef", Of(network::parent)), AGE],
+    ["networking.k8s.io"] "IPAddress": [NAME, string("ParentRef", Of(network::parent))],
     [""] "Node": [
         NAME,
         string("Status", Of(nodes::status)),
@@ -285,7 +292,7 @@ pub(super) static TABLE: &[Row] = rows! {
     ["storage.k8s.io"] "VolumeAttributesClass": [NAME, string("DriverName", Text("driverName", "")), AGE],
     ["storage.k8s.io"] "VolumeAttachment": [
         NAME,
-        string("Attacher", Text("spec.attacher", "")),
+        name_of("Attacher", Text("spec.attacher", "")),
         string("PV", Text("spec.source.persistentVolumeName", "")),
         string("Node", Text("spec.nodeName", "")),
         boolean("Attached", Bool("status.attached", false)),
@@ -303,7 +310,8 @@ pub(super) static TABLE: &[Row] = rows! {
         AGE,
     ],
     ["storage.k8s.io"] "CSIStorageCapacity": [
-        NAME, string("StorageClassName", Text("storageClassName", "")), string("Capacity", Text("capacity", UNSET)),
+        // Upstream has no columns of its own for it.
+        NAME, column("Created At", "date", Text("metadata.creationTimestamp", "")),
     ],
     ["rbac.authorization.k8s.io"] "RoleBinding": [
         NAME, string("Role", Of(policy::role)), AGE,
@@ -340,7 +348,7 @@ pub(super) static TABLE: &[Row] = rows! {
         integer("Value", Int("value")),
         boolean("Global-Default", Bool("globalDefault", false)),
         AGE,
-        string("PreemptionPolicy", Text("preemptionPolicy", "")).wide(),
+        string("PreemptionPolicy", Text("preemptionPolicy", "")),
     ],
     ["node.k8s.io"] "RuntimeClass": [NAME, string("Handler", Text("handler", "")), AGE],
     ["admissionregistration.k8s.io"] "MutatingWebhookConfiguration": [

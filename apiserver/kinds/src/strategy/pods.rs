@@ -7,23 +7,23 @@ use crate::resources::qos_class;
 use crate::value::{at, at_mut, carry, has, int, is_empty, list, set, take, text};
 use serde_json::{Value, json};
 
-pub(super) fn create(pod: &mut Value, _: &Context<'_>) {
+pub(super) fn create(pod: &mut Value, context: &Context<'_>) {
     let class = at(pod, "spec").map_or("BestEffort", qos_class);
     set(
         pod,
         "status",
         json!({"phase": "Pending", "qosClass": class}),
     );
-    gate_scheduling(pod);
+    gate_scheduling(pod, context.now);
     merge_matching_labels(pod);
 }
 
 /// A pod with scheduling gates says from the start why it waits.
-fn gate_scheduling(pod: &mut Value) {
+fn gate_scheduling(pod: &mut Value, now: &str) {
     if !list(pod, "spec.schedulingGates").is_empty() {
         let waiting = json!([{
             "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
-            "lastProbeTime": null, "lastTransitionTime": null,
+            "lastProbeTime": null, "lastTransitionTime": now,
             "message": "Scheduling is blocked due to non-empty scheduling gates",
         }]);
         set(pod, "status.conditions", waiting);

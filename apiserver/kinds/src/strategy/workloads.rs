@@ -58,6 +58,13 @@ pub(super) fn create_job(job: &mut Value, _: &Context<'_>) {
             labels.entry(key).or_insert_with(|| value.as_str().into());
         }
     }
+    // Upstream defaults a job again when it is read: one without labels has those of its template.
+    let labels = at(job, "metadata.labels").and_then(Value::as_object);
+    if labels.is_none_or(serde_json::Map::is_empty)
+        && let Some(labels) = at(job, "spec.template.metadata.labels").cloned()
+    {
+        set(job, "metadata.labels", labels);
+    }
     if let Some(selected) = ensure(job, "spec.selector.matchLabels") {
         selected
             .entry("batch.kubernetes.io/controller-uid")

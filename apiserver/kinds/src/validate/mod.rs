@@ -75,6 +75,9 @@ pub fn validate_update<'a>(
 ) -> ErrorList {
     let kind = kind.into();
     let mut errors = object_meta_update(new, old, &Path::new("metadata"));
+    if part == Part::Main {
+        keeps_frozen(kind, new, old, &mut errors);
+    }
     let Some(row) = rows::of(kind) else {
         return errors;
     };
@@ -85,6 +88,40 @@ pub fn validate_update<'a>(
         update(new, old, part, &mut errors);
     }
     errors
+}
+
+/// What may not change in kinds that need no other rule, and how upstream names it.
+static FROZEN: &[(&str, &str, &str, &str)] = &[
+    (
+        "storage.k8s.io",
+        "CSIDriver",
+        "spec.attachRequired",
+        "spec.attachedRequired",
+    ),
+    ("storage.k8s.io", "VolumeAttachment", "spec", "spec"),
+    ("resource.k8s.io", "ResourceClaim", "spec", "spec"),
+    ("resource.k8s.io", "ResourceClaimTemplate", "spec", "spec"),
+    (
+        "networking.k8s.io",
+        "IPAddress",
+        "spec.parentRef",
+        "spec.parentRef",
+    ),
+];
+
+fn keeps_frozen(kind: KindRef<'_>, new: &Value, old: &Value, errors: &mut ErrorList) {
+    let rows = FROZEN.iter();
+    for (_, _, path, shown) in rows.filter(|row| (row.0, row.1) == (kind.group, kind.kind)) {
+        let (new, old) = (crate::value::at(new, path), crate::value::at(old, path));
+        if new != old {
+            let value = new.cloned().unwrap_or_default();
+            let shown = mainstay_machinery::field::Path::new(*shown);
+            let detail = mainstay_machinery::validate::FIELD_IMMUTABLE;
+            errors.push(mainstay_machinery::field::Error::invalid(
+                &shown, value, detail,
+            ));
+        }
+    }
 }
 
 fn is_namespaced(kind: KindRef<'_>) -> bool {

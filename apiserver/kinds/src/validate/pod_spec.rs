@@ -255,7 +255,12 @@ fn operating_system(spec: &Place<'_>, errors: &mut ErrorList) {
     if !os.is_set() {
         return;
     }
-    os.at("name").one_of(&["linux", "windows"], errors);
+    match os.at("name").text() {
+        "" => os.at("name").required("", errors),
+        "linux" | "windows" => {}
+        // Upstream's path ends here.
+        name => errors.push(Error::not_supported(&os.path, name, &["linux", "windows"])),
+    }
     match os.at("name").text() {
         "linux" if spec.at("securityContext.windowsOptions").is_set() => {
             let detail = "windows options cannot be set for a linux pod";

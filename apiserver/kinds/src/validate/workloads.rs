@@ -58,7 +58,8 @@ fn selector(spec: &Place<'_>, called: &str, errors: &mut ErrorList) {
         return;
     }
     let labels = spec.at("template.metadata.labels");
-    if selector.is_set() && !selects(selector.value, Some(labels.value)) {
+    // Upstream takes a selector that is missing for one of nothing.
+    if !selector.is_set() || !selects(selector.value, Some(labels.value)) {
         labels.invalid(NO_MATCH, errors);
     }
 }

@@ -44,6 +44,12 @@ fn holds_structs(ty: &Type) -> bool {
 fn fields(schema: &Schema, def: &TypeDef, map: &mut Map<String, Value>) {
     for field in def.fields() {
         match map.get_mut(field.name) {
+            // Upstream stores protobuf, which knows no empty lists.
+            Some(Value::Array(items))
+                if items.is_empty() && !field.omit_empty && matches!(field.ty, Type::List(_)) =>
+            {
+                map.insert(field.name.to_owned(), Value::Null);
+            }
             Some(present) => value(schema, &field.ty, present),
             None if !field.omit_empty => {
                 let mut empty = unset(schema, field);

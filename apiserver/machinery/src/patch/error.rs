@@ -1,7 +1,7 @@
 //! Why a patch cannot be applied.
 
 use crate::gofmt::{display, type_name};
-use crate::status::{GroupResource, StatusError};
+use crate::status::{GroupResource, Reason, StatusError};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -51,7 +51,8 @@ impl PatchError {
                 });
                 status
             }
-            PatchError::Internal(message) => StatusError::internal(message),
+            // Upstream passes the error on without a reason.
+            PatchError::Internal(message) => StatusError::new(500, Reason::Unknown, message),
         }
     }
 }

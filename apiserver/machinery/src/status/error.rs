@@ -190,6 +190,14 @@ impl StatusError {
         StatusError::new(503, Reason::ServiceUnavailable, message)
     }
 
+    /// 405, where upstream has no route for a method: nothing is known of the resource then.
+    pub fn method_not_allowed() -> StatusError {
+        let message = "the server does not allow this method on the requested resource";
+        let mut status = StatusError::new(405, Reason::MethodNotAllowed, message);
+        status.details = Some(Default::default());
+        status
+    }
+
     /// 405: `delete is not supported on resources of kind "bindings"`.
     pub fn method_not_supported(resource: GroupResource<'_>, action: &str) -> StatusError {
         let message = format!(

@@ -126,8 +126,9 @@ fn labels_and_annotations(object: &Value, path: &Path, errors: &mut ErrorList) {
 
 fn owner_references(object: &Value, path: &Path, errors: &mut ErrorList) {
     let mut controller: Option<String> = None;
-    for (i, owner) in meta::owner_references(object).iter().enumerate() {
-        owner_reference(owner, &path.index(i), errors);
+    for owner in meta::owner_references(object) {
+        // Upstream's paths do not say which.
+        owner_reference(owner, path, errors);
         if owner["controller"] != Value::Bool(true) {
             continue;
         }
@@ -152,9 +153,10 @@ fn owner_references(object: &Value, path: &Path, errors: &mut ErrorList) {
 fn owner_reference(owner: &Value, path: &Path, errors: &mut ErrorList) {
     let api_version = owner["apiVersion"].as_str().unwrap_or_default();
     if api_version.is_empty() {
-        errors.push(Error::required(
+        errors.push(Error::invalid(
             &path.child("apiVersion"),
-            "must not be empty",
+            "",
+            "version must not be empty",
         ));
     } else if api_version.matches('/').count() > 1 || api_version.ends_with('/') {
         errors.push(Error::invalid(
@@ -165,7 +167,7 @@ fn owner_reference(owner: &Value, path: &Path, errors: &mut ErrorList) {
     }
     for field in ["kind", "name", "uid"] {
         if owner[field].as_str().unwrap_or_default().is_empty() {
-            errors.push(Error::required(&path.child(field), "must not be empty"));
+            errors.push(Error::invalid(&path.child(field), "", "must not be empty"));
         }
     }
     if api_version == "v1" && owner["kind"] == "Event" {

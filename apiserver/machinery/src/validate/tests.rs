@@ -142,7 +142,7 @@ fn metadata_on_create() {
         ),
         (
             json!({"name": "a", "namespace": "b", "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p"}]}),
-            "metadata.ownerReferences[0].uid: Required value: must not be empty",
+            "metadata.ownerReferences.uid: Invalid value: \"\": must not be empty",
         ),
         (
             json!({"name": "a", "namespace": "b", "generation": -1}),

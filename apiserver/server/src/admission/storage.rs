@@ -30,6 +30,9 @@ pub(super) fn admit(
             check_resize(lookup, attempt, object)?;
         }
     }
+    if attempt.is("storage.k8s.io", "volumeattributesclasses") && creates {
+        meta::add_finalizer(object, "kubernetes.io/vac-protection");
+    }
     if attempt.is("", "persistentvolumes") && creates {
         meta::add_finalizer(object, "kubernetes.io/pv-protection");
     }

@@ -144,7 +144,10 @@ pub(super) fn shape(resource: &Resource, object: &Value) -> mainstay_machinery::
 /// Sets what the server sets, whatever the client sent.
 fn begin(resource: &Resource, namespace: &str, object: &mut Value) -> Result<(), StatusError> {
     if take_revision(object).is_some() {
-        return Err(StatusError::internal(
+        // Upstream passes the error on without a reason.
+        return Err(StatusError::new(
+            500,
+            Reason::Unknown,
             "resourceVersion should not be set on objects to be created",
         ));
     }

@@ -104,11 +104,8 @@ impl Registry {
 
     async fn main(&self, request: &Request<'_>, body: Incoming) -> Answer {
         let verb = request.verb()?;
-        if !request.resource.verbs.contains(verb) {
-            return Err(StatusError::method_not_supported(
-                of_resource(request.resource),
-                verb.name(),
-            ));
+        if !request.resource.verbs.contains(verb) || !request.is_routed(verb) {
+            return Err(StatusError::method_not_allowed());
         }
         if request.resource.store_prefix.is_empty() {
             return sub::virtual_resource(self, request, verb, body).await;
@@ -162,10 +159,10 @@ impl Registry {
     }
 
     pub(super) async fn patch(&self, request: &Request<'_>, body: Incoming, part: Part) -> Answer {
-        let options = request.write_options()?;
         let body = read(body).await?;
-        let media = request.content_type();
-        let patch = codec::Patch::read(media, &body)?;
+        // What is no patch here is said first: server-side apply has options of its own.
+        let patch = codec::Patch::read(request.content_type(), &body)?;
+        let options = request.write_options()?;
         let update = request.update(part, options.dry_run, true);
         let resource = request.resource;
         let found = parking_lot::Mutex::new(Vec::new());
@@ -258,6 +255,9 @@ impl Registry {
             Some(bytes) => answer::json_bytes(code, bytes),
             None => {
                 convert::to_served(request.resource, &mut written.object);
+                if let Some(ty) = request.resource.ty {
+                    mainstay_machinery::encode::complete(ty, &mut written.object);
+                }
                 self.answer_object(request, code, written.object)?
             }
         };
@@ -309,7 +309,17 @@ impl Request<'_> {
     fn verb(&self) -> Result<Verb, StatusError> {
         let name = self.call.info.verb;
         let verb = Verb::ALL.into_iter().find(|verb| verb.name() == name);
-        verb.ok_or_else(|| StatusError::method_not_supported(of_resource(self.resource), name))
+        verb.ok_or_else(StatusError::method_not_allowed)
+    }
+
+    /// Whether a verb makes sense at this path: objects are created in collections and changed by name.
+    fn is_routed(&self, verb: Verb) -> bool {
+        let named = !self.target.name.is_empty();
+        match verb {
+            Verb::Create => !named && self.resource.namespaced != self.target.namespace.is_empty(),
+            Verb::Update | Verb::Patch | Verb::Delete => named,
+            _ => true,
+        }
     }
 
     /// Whether the answer is objects as they are stored.

@@ -22,6 +22,17 @@ use crate::answer::{self, Answer};
 use crate::body::Body;
 use crate::request::{Encoding, Form, ListOptions, Match};
 
+/// Upstream's words for a field that nothing can be selected by: kinds without fields of their own say which are left.
+fn unknown_field(known: &[&str], field: &str) -> String {
+    let common = ["metadata.name", "metadata.namespace"];
+    match known.iter().all(|field| common.contains(field)) {
+        true => format!(
+            "\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        ),
+        false => format!("field label not supported: {field}"),
+    }
+}
+
 /// Which objects are wanted.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
@@ -39,9 +50,7 @@ impl Selection {
         for term in fields.terms() {
             let field = term.field.as_str();
             if !known.contains(&field) {
-                return Err(StatusError::bad_request(format!(
-                    "field label not supported: {field}"
-                )));
+                return Err(StatusError::bad_request(unknown_field(known, field)));
             }
         }
         Ok(Self { labels, fields })

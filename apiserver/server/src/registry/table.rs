@@ -68,7 +68,8 @@ pub(super) fn row_of(resource: &Resource, object: Value, include: Include) -> Va
         shown["conditions"] = conditions.into();
     }
     match include {
-        Include::None => {}
+        // Upstream's rows have the key whatever it holds.
+        Include::None => shown["object"] = Value::Null,
         Include::Metadata => shown["object"] = partial_metadata(&object),
         Include::Object => shown["object"] = object,
     }

@@ -142,7 +142,7 @@ impl ListOptions {
         if self.version_match == Match::Exact && self.resource_version == "0" {
             return Err(forbidden(
                 "resourceVersionMatch",
-                "resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"",
+                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
             ));
         }
         Ok(())

@@ -16,7 +16,6 @@ use super::super::dispatch::{Registry, Request, read};
 use super::super::update::Update;
 use super::super::write::{now, of_resource, take_revision};
 use crate::answer::{self, Answer};
-use crate::request::WriteOptions;
 
 /// Seconds after which an eviction that a budget refused may be tried again, at least.
 const RETRY_SECONDS: u32 = 10;

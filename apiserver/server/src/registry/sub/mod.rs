@@ -25,8 +25,7 @@ pub(super) async fn answer(registry: &Registry, request: &Request<'_>, body: Inc
     let verb = request.call.info.verb;
     let found = Verb::ALL.into_iter().find(|known| known.name() == verb);
     let Some(verb) = found.filter(|verb| sub.verbs.contains(*verb)) else {
-        let resource = of_resource(request.resource);
-        return Err(StatusError::method_not_supported(resource, verb));
+        return Err(StatusError::method_not_allowed());
     };
     match name {
         "scale" => scale::answer(registry, request, verb, body).await,

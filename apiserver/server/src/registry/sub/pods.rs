@@ -13,7 +13,6 @@ use super::super::dispatch::{Registry, Request, read};
 use super::super::update::Update;
 use super::super::write::now;
 use crate::answer::{self, Answer};
-use crate::request::WriteOptions;
 
 /// `pods/NAME/binding`, and `bindings` with the pod's name inside.
 pub(super) async fn bind(registry: &Registry, request: &Request<'_>, body: Incoming) -> Answer {

@@ -12,7 +12,6 @@ use super::super::codec::{self, Media};
 use super::super::dispatch::{Registry, Request, read};
 use super::super::write::{of_resource, with_revision};
 use crate::answer::{self, Answer};
-use crate::request::WriteOptions;
 
 pub(super) async fn answer(
     registry: &Registry,
