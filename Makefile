@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/mainstay/target
 export MAINSTAY_RUN ?= $(CURDIR)/run
 CARGO ?= cargo
 
-.PHONY: help up down setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick crash sim jepsen jepsen-short jepsen-control jepsen-planted
+.PHONY: help up down setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick crash compare-upstream sim jepsen jepsen-short jepsen-control jepsen-planted
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -63,6 +63,14 @@ sim: setup ## simulate SEEDS=20000 runs from seed FROM=1: the real member on sim
 
 crash: build ## 200 rounds of kill -9 under load
 	$(CARGO) run --release -p mainstay-tests --bin crash
+
+# More flags for the comparison, as in `make compare-upstream COMPARE="--only sessions"`.
+COMPARE ?=
+
+compare-upstream: setup ## side by side with upstream's kube-apiserver, built from source once (needs Go, 15 minutes)
+	@status=0; scripts/upstream || status=$$?; test $$status -eq 0 -o $$status -eq 3
+	$(CARGO) build --release -p kvstore -p apiserver
+	$(CARGO) run --release -p mainstay-tests --bin compare_upstream -- --out $(MAINSTAY_RUN)/upstream $(COMPARE)
 
 # More flags for the fault tests, as in `make jepsen JEPSEN="--filter partition --time 60"`.
 JEPSEN ?=

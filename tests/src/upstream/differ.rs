@@ -18,7 +18,7 @@ pub struct Difference {
     pub accepted: Option<String>,
 }
 
-/// Titles of answers that may differ, with reasons: `file: part of a title => reason`.
+/// Titles of answers that may differ, with reasons: `file: title => reason`.
 #[derive(Clone, Debug, Default)]
 pub struct Accepted {
     rules: Vec<(String, String, String)>,
@@ -44,9 +44,7 @@ impl Accepted {
     pub fn reason(&self, file: &str, title: &str) -> Option<&str> {
         let mut rules = self.rules.iter();
         rules
-            .find(|(in_file, part, _)| {
-                (in_file == "*" || in_file == file) && title.contains(part.as_str())
-            })
+            .find(|(in_file, part, _)| (in_file == "*" || in_file == file) && title == part)
             .map(|(_, _, reason)| reason.as_str())
     }
 }
