@@ -54,6 +54,8 @@ pub const FRAGMENTS_BYTES_MAX: usize = 256 << 20;
 
 /// A new cache begins this many revisions in the past, so that watches resume across a restart of its process.
 pub const HISTORY_REVISIONS: i64 = 10_000;
+/// How often a beginning in the past is tried, when compaction is faster.
+pub const HISTORY_ATTEMPTS_MAX: usize = 3;
 /// A cache that has not come from there to the present by then begins with the present.
 pub const CATCH_UP_DEADLINE: Duration = Duration::from_secs(10);
 /// How often an idle cache asks the store for progress, so that bookmarks advance.

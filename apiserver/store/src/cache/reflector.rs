@@ -5,8 +5,8 @@ use super::object::Object;
 use super::resource::Shared;
 use crate::client::{Failure, Stored, Watch, WatchConfig, WatchEvent, WatchItem};
 use crate::limits::{
-    CATCH_UP_DEADLINE, HISTORY_REVISIONS, PROGRESS_INTERVAL, PROGRESS_RETRY, RECONNECT_DELAY_MAX,
-    RECONNECT_DELAY_MIN,
+    CATCH_UP_DEADLINE, HISTORY_ATTEMPTS_MAX, HISTORY_REVISIONS, PROGRESS_INTERVAL, PROGRESS_RETRY,
+    RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, WATCH_CREATE_DEADLINE,
 };
 use bytes::Bytes;
 use hashbrown::HashSet;
@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 
 /// A full list of the resource.
 pub(crate) struct Listed {
@@ -50,16 +50,36 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 async fn begin(shared: &Shared, history: bool) -> Result<(Listed, i64), Failure> {
     if history && shared.client.has_ordered_progress().await {
         let now = shared.client.current_revision().await?;
-        match list(shared, (now - HISTORY_REVISIONS).max(1)).await {
-            Ok(listed) => return Ok((listed, now)),
-            // The past is shorter than that.
-            Err(Failure::Compacted) => {}
-            Err(failure) => return Err(failure),
+        let mut from = (now - HISTORY_REVISIONS).max(1);
+        // The past may be shorter than that, and becomes shorter while it is asked for.
+        for _ in 0..HISTORY_ATTEMPTS_MAX {
+            match list(shared, from).await {
+                Ok(listed) => return Ok((listed, now.max(from))),
+                Err(Failure::Compacted) => {}
+                Err(failure) => return Err(failure),
+            }
+            let Some(oldest) = oldest(shared, from).await else {
+                break;
+            };
+            from = oldest;
         }
     }
     let listed = list(shared, 0).await?;
     let revision = listed.revision;
     Ok((listed, revision))
+}
+
+/// The first revision that can still be read, if `from` cannot: only a watch is told which.
+async fn oldest(shared: &Shared, from: i64) -> Option<i64> {
+    let mut watch = shared.client.watch(WatchConfig {
+        prefix: shared.config.prefix.clone(),
+        after: from - 1,
+        previous: false,
+    });
+    match timeout(WATCH_CREATE_DEADLINE, watch.next()).await {
+        Ok(Some(WatchItem::Compacted { oldest })) => Some(oldest),
+        _ => None,
+    }
 }
 
 /// Reads all objects as of a revision, 0 for now.

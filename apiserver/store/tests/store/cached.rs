@@ -316,6 +316,30 @@ async fn a_new_cache_knows_the_recent_past() {
     .await;
 }
 
+/// After a compaction nearer than the history it wanted, a new cache began in the present, and all watchers had to list.
+#[tokio::test]
+async fn a_new_cache_knew_nothing_when_the_history_was_short() {
+    on_each_server(async |cluster, client| {
+        if !has_progress(cluster) {
+            return;
+        }
+        create(&client, "a/1", "n1;app=x;").await;
+        let seen = create(&client, "a/2", "n1;app=x;").await;
+        create(&client, "a/3", "n1;app=x;").await;
+        client.compact(seen).await.unwrap();
+        let cache = cache(&client);
+        cache.ready(until()).await.unwrap();
+        let request = WatchRequest::new(Scope::All, Start::After(seen));
+        let mut watcher = cache.watch(request, until()).await.unwrap();
+        let Step::Events(events) = watcher.next().await.unwrap() else {
+            panic!("an event comes first");
+        };
+        let keys: Vec<_> = events.iter().map(|e| e.object().key.clone()).collect();
+        assert_eq!(keys, [key("a/3")]);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_the_cache_has_forgotten_is_read_from_the_store() {
     on_each_server(async |_, client| {
