@@ -11,6 +11,7 @@ use crate::Cluster;
 use crate::http_get;
 use crate::ports::Port;
 use crate::process::Process;
+use crate::rest::Rest;
 use crate::server::built_binary;
 use crate::tls::ClientIdentity;
 use crate::wait::wait_until;
@@ -29,6 +30,9 @@ pub struct Apiserver {
     dir: TempDir,
     pki: PathBuf,
     port: Port,
+    flags: Vec<String>,
+    /// The authority of its certificate, if that is not its own.
+    ca: Option<String>,
 }
 
 /// What a command printed and whether it succeeded.
@@ -54,6 +58,25 @@ impl Apiserver {
     /// Starts one over a cluster's members and waits until it is ready. `pki` is the folder of keys, shared by servers
     /// that are to trust the same clients; none for a new one.
     pub async fn start(cluster: &Cluster, pki: Option<&Path>) -> Self {
+        Self::start_with(cluster, pki, &[]).await
+    }
+
+    /// The same with more flags.
+    pub async fn start_with(cluster: &Cluster, pki: Option<&Path>, flags: &[&str]) -> Self {
+        Self::launch(cluster, pki, flags, None).await
+    }
+
+    /// The same with a serving certificate, among the flags, of another authority than its own.
+    pub async fn start_trusted(cluster: &Cluster, flags: &[&str], ca: &str) -> Self {
+        Self::launch(cluster, None, flags, Some(ca.to_owned())).await
+    }
+
+    async fn launch(
+        cluster: &Cluster,
+        pki: Option<&Path>,
+        flags: &[&str],
+        ca: Option<String>,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a folder for an apiserver");
         let pki = pki.map_or_else(|| dir.path().join("pki"), Path::to_path_buf);
         let mut server = Self {
@@ -62,6 +85,8 @@ impl Apiserver {
             dir,
             pki,
             port: Port::take(),
+            flags: flags.iter().map(ToString::to_string).collect(),
+            ca,
         };
         server.run().await;
         server
@@ -81,6 +106,7 @@ impl Apiserver {
             .arg("--bind-address=127.0.0.1")
             .arg(format!("--secure-port={}", self.port.number()))
             .arg(format!("--cert-dir={}", self.pki.display()))
+            .args(&self.flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
@@ -90,8 +116,9 @@ impl Apiserver {
             if let Some(status) = process.try_wait() {
                 panic!("the apiserver ended with {status}:\n{}", self.log());
             }
+            let own = || std::fs::read_to_string(self.pki.join("ca.crt")).ok();
             let identity = ClientIdentity {
-                ca: std::fs::read_to_string(self.pki.join("ca.crt")).ok()?,
+                ca: self.ca.clone().or_else(own)?,
                 own: None,
             };
             let answer = http_get::get(self.port.number(), "/readyz", Some(&identity)).await;
@@ -115,6 +142,15 @@ impl Apiserver {
     /// The folder of keys, for another server.
     pub fn pki(&self) -> &Path {
         &self.pki
+    }
+
+    /// Requests without kubectl, as the administrator.
+    pub fn rest(&self) -> Rest {
+        let rest = Rest::new(self.port.number(), self.pki());
+        match &self.ca {
+            None => rest,
+            Some(ca) => rest.trusting(ca),
+        }
     }
 
     /// Runs kubectl as the administrator.

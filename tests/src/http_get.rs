@@ -12,6 +12,8 @@ use tokio::time::timeout;
 pub struct Answer {
     /// HTTP status code.
     pub status: u16,
+    /// The head as it came: status line and headers.
+    pub head: String,
     /// The body, lossily decoded.
     pub body: String,
 }
@@ -49,17 +51,43 @@ pub async fn request(
     .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
+impl Answer {
+    /// The first value of a header, by its name in small letters.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers(name).next()
+    }
+
+    /// All values of a header.
+    pub fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.head.lines().skip(1).filter_map(move |line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+}
+
 async fn exchange(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     method: &str,
     path: &str,
 ) -> io::Result<Answer> {
     let head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).await?;
+    send(stream, head.as_bytes()).await
+}
+
+/// Sends a whole request that asks for the end of the connection, and reads until then.
+pub async fn send(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: &[u8],
+) -> io::Result<Answer> {
+    // A server may refuse a request before it has read all of it; what it says counts.
+    let written = stream.write_all(request).await;
     let mut raw = Vec::new();
     match stream.read_to_end(&mut raw).await {
         // Servers may close a TLS connection without close_notify.
-        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof && raw.is_empty() => {
+            return Err(written.err().unwrap_or(error));
+        }
         _ => {}
     }
     parse(&raw).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
@@ -77,7 +105,11 @@ fn parse(raw: &[u8]) -> Option<Answer> {
     } else {
         body.to_owned()
     };
-    Some(Answer { status, body })
+    Some(Answer {
+        status,
+        head: head.to_owned(),
+        body,
+    })
 }
 
 fn unchunk(mut rest: &str) -> Option<String> {

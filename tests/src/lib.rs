@@ -20,6 +20,7 @@ pub mod masters;
 pub mod ports;
 pub mod process;
 pub mod raw;
+pub mod rest;
 pub mod server;
 pub mod tls;
 pub mod upstream;

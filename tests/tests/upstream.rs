@@ -1,7 +1,5 @@
 //! The answers that upstream's kube-apiserver gave, from ours: `make compare-upstream` asks both anew.
 
-#![expect(clippy::print_stderr, reason = "says what differs for a reason")]
-
 use std::path::Path;
 
 use mainstay_tests::upstream::{

@@ -1,7 +1,7 @@
 //! Answers in the form the client asked for.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode};
 use mainstay_machinery::meta;
 use mainstay_machinery::status::StatusError;
@@ -37,6 +37,19 @@ pub(crate) fn json_bytes(code: StatusCode, body: impl Into<Bytes>) -> Response<B
 
 pub(crate) fn text(code: StatusCode, body: impl Into<String>) -> Response<Body> {
     whole(code, TEXT, body.into())
+}
+
+/// What Go's HTTP library answers by itself.
+pub(crate) fn plain(code: StatusCode, body: &str) -> Response<Body> {
+    let mut response = text(code, format!("{body}\n"));
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// For a path that belongs to no group of the API.
+pub(crate) fn page_not_found() -> Response<Body> {
+    plain(StatusCode::NOT_FOUND, "404 page not found")
 }
 
 /// A value that is no stored object, such as a discovery document or a status.

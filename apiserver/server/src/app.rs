@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use mainstay_apistore::{
-    CacheConfig, Client, ClientConfig, Compactor, LeasePool, ResourceCache, RingLimits, Tls,
+    CacheConfig, Client, ClientConfig, Compactor, LeasePool, ResourceCache, RingLimits,
 };
 use mainstay_auth::node::NodeAuthorizer;
 use mainstay_auth::rbac::RbacAuthorizer;
@@ -17,7 +17,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use tokio_rustls::TlsAcceptor;
 
 use crate::admission::{Admission, Lookup};
 use crate::components::Components;
@@ -27,10 +26,11 @@ use crate::identity::Identity;
 use crate::inflight::Inflight;
 use crate::metrics::Metrics;
 use crate::pki::{self, Names};
-use crate::registry::{Keys, Registry, decoder};
+use crate::registry::{Keys, Parsed, Registry, decoder};
 use crate::server::Server;
 use crate::services::Allocators;
-use crate::{loops, serve, tls};
+use crate::tls::{Files, Tls};
+use crate::{loops, serve};
 
 /// Why a server did not start or had to end.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -72,7 +72,8 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
     let listener = TcpListener::bind(flags.bind()).await?;
     let port = listener.local_addr()?.port();
     let advertised = flags.advertised();
-    let (pki, tls) = certificates(flags, advertised, port)?;
+    let (pki, files) = certificates(flags, advertised, port)?;
+    let tls = Arc::new(Tls::load(files)?);
     let client = Client::new(&store_config(flags)?)?;
     let health = Arc::new(Health::default());
     let lookup = Lookup::default();
@@ -91,6 +92,7 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
     let keys = Keys::new(&flags.etcd_prefix);
     let registry = Arc::new(Registry {
         caches: caches(&client, &keys),
+        parsed: Parsed::default(),
         leases: LeasePool::new(client.clone()),
         event_ttl: flags.event_ttl,
         admission: Admission {
@@ -120,6 +122,7 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
         registry: Arc::clone(&registry),
         identity,
         authorizer,
+        tls: Arc::clone(&tls),
         inflight: Inflight::new(
             flags.max_requests_inflight,
             flags.max_mutating_requests_inflight,
@@ -139,6 +142,7 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
         port,
     ));
     tokio::spawn(watch_store(Arc::clone(&registry), Arc::clone(&health)));
+    tokio::spawn(Arc::clone(&tls).follow(ending.clone()));
     tokio::spawn(Compactor::new(registry.client.clone()).run());
     tracing::info!(address = %external, "serving");
     let stop = Stop {
@@ -147,13 +151,7 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
         end,
         delay: flags.shutdown_delay_duration,
     };
-    serve::serve(
-        listener,
-        TlsAcceptor::from(Arc::new(tls)),
-        server,
-        stop.wait(),
-    )
-    .await;
+    serve::serve(listener, tls, server, stop.wait()).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -196,7 +194,7 @@ fn certificates(
     flags: &Flags,
     advertised: IpAddr,
     port: u16,
-) -> Result<(std::path::PathBuf, tokio_rustls::rustls::ServerConfig), Failure> {
+) -> Result<(std::path::PathBuf, Files), Failure> {
     let given = (
         &flags.tls_cert_file,
         &flags.tls_private_key_file,
@@ -204,7 +202,12 @@ fn certificates(
         &flags.service_account_signing_key_file,
     );
     if let (Some(cert), Some(key), Some(ca), Some(signing)) = given {
-        return Ok((signing.clone(), tls::config(cert, key, ca)?));
+        let files = Files {
+            cert: cert.clone(),
+            key: key.clone(),
+            client_ca: ca.clone(),
+        };
+        return Ok((signing.clone(), files));
     }
     let first = Ipv4Addr::from(u32::from(flags.service_cluster_ip_range.network()) + 1);
     let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -218,14 +221,16 @@ fn certificates(
     let or = |given: &Option<std::path::PathBuf>, made: &std::path::Path| {
         given.clone().unwrap_or_else(|| made.to_path_buf())
     };
-    let cert = or(&flags.tls_cert_file, &pki.cert);
-    let key = or(&flags.tls_private_key_file, &pki.key);
-    let ca = or(&flags.client_ca_file, &pki.ca);
+    let files = Files {
+        cert: or(&flags.tls_cert_file, &pki.cert),
+        key: or(&flags.tls_private_key_file, &pki.key),
+        client_ca: or(&flags.client_ca_file, &pki.ca),
+    };
     let signing = or(
         &flags.service_account_signing_key_file,
         &pki.service_accounts,
     );
-    Ok((signing, tls::config(&cert, &key, &ca)?))
+    Ok((signing, files))
 }
 
 fn store_config(flags: &Flags) -> Result<ClientConfig, Failure> {
@@ -246,7 +251,7 @@ fn store_config(flags: &Flags) -> Result<ClientConfig, Failure> {
     );
     Ok(match ca {
         None => config,
-        Some(authority) => config.with_tls(Tls {
+        Some(authority) => config.with_tls(mainstay_apistore::Tls {
             authority,
             identity: cert.zip(key),
             server_name: None,
@@ -325,6 +330,7 @@ async fn prepare(registry: Arc<Registry>, health: Arc<Health>, flags: Flags, por
         sleep(BOOTSTRAP_PAUSE).await;
     }
     health.set(hooks[2], None);
+    loops::aggregate_roles(&registry);
     tracing::info!("ready");
     let address = flags.advertised();
     if address.is_loopback() {

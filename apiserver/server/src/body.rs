@@ -15,8 +15,11 @@ pub(crate) enum Body {
     /// Pieces that are made when they are asked for.
     Pieces(Box<dyn Iterator<Item = Bytes> + Send>),
     /// Pieces that come when something happens.
-    Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    Stream(Pieces),
 }
+
+/// Pieces of a body as they come.
+pub(crate) type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
 impl Body {
     pub(crate) fn empty() -> Self {

@@ -157,7 +157,7 @@ fn own_address() -> IpAddr {
 }
 
 /// Durations as Go writes them: `1h30m`, `90s`, `500ms`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a duration such as 90s, 5m or 1h30m");
     let mut rest = text;
     let mut total = Duration::ZERO;
@@ -187,11 +187,6 @@ fn duration(text: &str) -> Result<Duration, String> {
         true => Err(wrong()),
         false => Ok(total),
     }
-}
-
-/// The same for who can do without.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
-    duration(text).ok()
 }
 
 fn port_range(text: &str) -> Result<(u16, u16), String> {

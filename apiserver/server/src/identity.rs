@@ -1,6 +1,7 @@
 //! Who asks: certificates and tokens, with look-ups answered by the watch caches.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::header::{CACHE_CONTROL, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
@@ -146,7 +147,10 @@ impl Identity {
             let found = self.object(kind, namespace, name)?;
             Some(Found::from_value(&found))
         };
-        let secret = |name: &str| self.known("secrets", "kube-system", name);
+        let secret = |name: &str| {
+            let found = self.known("secrets", "kube-system", name);
+            found.map(Arc::unwrap_or_clone)
+        };
         run(TokenLookups {
             objects: &object,
             bootstrap_secret: &secret,
@@ -154,7 +158,12 @@ impl Identity {
     }
 
     /// An object that a token may hang on.
-    pub(crate) fn object(&self, kind: BoundKind, namespace: &str, name: &str) -> Option<Value> {
+    pub(crate) fn object(
+        &self,
+        kind: BoundKind,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<Value>> {
         let plural = match kind {
             BoundKind::ServiceAccount => "serviceaccounts",
             BoundKind::Pod => "pods",
@@ -164,7 +173,7 @@ impl Identity {
         self.known(plural, namespace, name)
     }
 
-    fn known(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+    fn known(&self, plural: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let registry = self.lookup.registry().ok()?;
         let resource = mainstay_schema::resource("", "v1", plural)?;
         registry.known_one(resource, namespace, name)

@@ -9,6 +9,8 @@ pub(crate) const WRITES_INFLIGHT_MAX: usize = 200;
 /// Bytes of a request's body: upstream's limit.
 pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
 
+/// How often files of certificates are looked at.
+pub(crate) const TLS_FILES_EVERY: Duration = Duration::from_secs(5);
 /// Time for a TLS handshake.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the head of an HTTP/1 request.
@@ -17,6 +19,10 @@ pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(32);
 pub(crate) const STREAMS_MAX: u32 = 1000;
 /// Bytes on their way in one HTTP/2 stream.
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// Bytes of a WebSocket message from a client of a watch, which has nothing to say.
+pub(crate) const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// Time for a WebSocket's client to take what is sent.
+pub(crate) const WEBSOCKET_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time that running requests have when the server ends.
 pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -27,6 +33,12 @@ pub(crate) const RETRY_AFTER_SECONDS: u32 = 1;
 pub(crate) const CONFLICT_ATTEMPTS_MAX: usize = 5;
 /// Attempts with other random names when one is taken: upstream's number.
 pub(crate) const GENERATE_NAME_ATTEMPTS_MAX: usize = 8;
+
+/// Bytes of JSON of objects that are kept as values, in each of two generations. As a value an object takes about six
+/// times as much.
+pub(crate) const PARSED_BYTES_MAX: usize = 2 << 20;
+/// Bytes of an object beyond which its value is not kept.
+pub(crate) const PARSED_OBJECT_BYTES_MAX: usize = 64 << 10;
 
 /// Series of request metrics: more than there are verbs of all resources.
 pub(crate) const METRIC_SERIES_MAX: usize = 4_000;

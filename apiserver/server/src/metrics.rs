@@ -9,7 +9,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 
 use crate::limits::METRIC_SERIES_MAX;
-use crate::request::Info;
+use crate::request::{Info, Target};
 
 /// Upper bounds of the buckets of request durations, in seconds: a part of upstream's.
 const BUCKETS: [f64; 16] = [
@@ -49,7 +49,8 @@ struct Counts {
 impl Metrics {
     /// Counts an answered request; the duration of a stream is that until its head was answered.
     pub(crate) fn answered(&self, info: &Info, code: StatusCode, took: Duration) {
-        let Some(target) = &info.target else {
+        // What does not exist is asked for under ever new names.
+        let Some(target) = info.target.as_ref().filter(|target| is_known(target)) else {
             return;
         };
         let scope = match (target.name.is_empty(), target.namespace.is_empty()) {
@@ -66,7 +67,6 @@ impl Metrics {
             scope,
         };
         let mut requests = self.requests.lock();
-        // What does not exist is asked for under ever new names.
         if requests.len() >= METRIC_SERIES_MAX && !requests.contains_key(&series) {
             return;
         }
@@ -174,6 +174,15 @@ impl Series {
     }
 }
 
+/// Whether a target is in the table of resources.
+fn is_known(target: &Target) -> bool {
+    mainstay_schema::resource(&target.group, &target.version, &target.resource).is_some_and(
+        |resource| {
+            target.subresource.is_empty() || resource.subresource(&target.subresource).is_some()
+        },
+    )
+}
+
 fn upper(verb: &'static str) -> &'static str {
     match verb {
         "get" => "GET",
@@ -185,5 +194,33 @@ fn upper(verb: &'static str) -> &'static str {
         "delete" => "DELETE",
         "deletecollection" => "DELETECOLLECTION",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Method;
+
+    #[test]
+    fn only_resources_of_the_table_are_counted() {
+        let metrics = Metrics::default();
+        let count = |path: &str| {
+            let info = Info::new(&Method::GET, path, false).unwrap();
+            metrics.answered(&info, StatusCode::OK, Duration::from_millis(1));
+            metrics.requests.lock().len()
+        };
+        assert_eq!(count("/api/v1/pods"), 1);
+        assert_eq!(count("/api/v1/namespaces/a/pods/b/status"), 2);
+        // Whoever asks for ever new names must not fill the table.
+        for path in [
+            "/api/v1/gnomes",
+            "/api/v2/pods",
+            "/apis/example.com/v1/pods",
+            "/api/v1/namespaces/a/pods/b/gnome",
+            "/healthz",
+        ] {
+            assert_eq!(count(path), 2, "{path}");
+        }
     }
 }

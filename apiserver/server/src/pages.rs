@@ -100,6 +100,11 @@ pub(crate) fn discovery(
         ["apis", group, version] => discovery::api_resource_list(group, version),
         _ => return None,
     };
+    let refused = || match parts.as_slice() {
+        // Of a group that is not there upstream's library says nothing.
+        ["apis", ..] => unknown(path),
+        _ => Err(StatusError::unknown_path()),
+    };
     Some(match plain {
         Some(document) => {
             let mut response = answer::value(StatusCode::OK, &document, accepted);
@@ -108,8 +113,34 @@ pub(crate) fn discovery(
             }
             Ok(response)
         }
-        None => Err(StatusError::unknown_path()),
+        None => refused(),
     })
+}
+
+/// Whether a path is that of a document of the API.
+pub(crate) fn is_document(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let discovery = matches!(
+        parts.as_slice(),
+        ["api"] | ["api", _] | ["apis", _, _] | ["version"]
+    );
+    discovery || path.starts_with("/openid/") || path.starts_with("/.well-known/")
+}
+
+/// What is answered for a path that nothing is at: within the API a Status, elsewhere a line of text.
+pub(crate) fn unknown(path: &str) -> Answer {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let is_known = match parts.as_slice() {
+        ["api", ..] | ["apis"] | ["version", ..] => true,
+        ["apis", group, ..] => mainstay_schema::resources()
+            .iter()
+            .any(|resource| resource.group == *group),
+        _ => false,
+    };
+    match is_known {
+        true => Err(StatusError::unknown_path()),
+        false => Ok(answer::page_not_found()),
+    }
 }
 
 /// The newest aggregated form among those accepted, if any is.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::header::{ACCEPT, HeaderValue, WARNING};
+use http::header::{ACCEPT, HeaderValue, RETRY_AFTER, WARNING};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use mainstay_auth::{Attributes, Authorizer, FieldRequirement, UserInfo, forbidden_message};
+use mainstay_machinery::gofmt::quote;
 use mainstay_machinery::status::{GroupResource, Reason, StatusError};
 use tokio::time::timeout;
 
@@ -20,15 +21,17 @@ use crate::inflight::Inflight;
 use crate::limits::RETRY_AFTER_SECONDS;
 use crate::metrics::Metrics;
 use crate::pages;
-use crate::registry::Registry;
+use crate::registry::{Registry, unknown_method};
 use crate::request::{Accepted, Info, Offer, Query, negotiate};
-use crate::serve::Peer;
+use crate::serve::{Peer, Wish};
+use crate::tls::Tls;
 
 /// Everything that answers requests. Stateless but for caches: any number of servers stand side by side.
 pub(crate) struct Server {
     pub(crate) registry: Arc<Registry>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) tls: Arc<Tls>,
     pub(crate) inflight: Inflight,
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Arc<Metrics>,
@@ -56,13 +59,14 @@ impl Server {
         peer: Peer,
     ) -> Response<Body> {
         let begun = std::time::Instant::now();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let by_websocket = Wish::take(&mut parts);
         let query = Query::parse(parts.uri.query());
         let method = parts.method.clone();
         let info = Info::new(&method, parts.uri.path(), query.flag("watch"));
         let accepted = accepted(&parts.headers).unwrap_or(Accepted::JSON);
         let mut response = match &info {
-            Err(_) => answer::failure(&StatusError::unknown_path(), accepted),
+            Err(_) => answer::text(StatusCode::BAD_REQUEST, "400 Bad Request"),
             Ok(info) => {
                 let call = Arrived {
                     method,
@@ -77,13 +81,15 @@ impl Server {
                 }
             }
         };
-        if let Ok(info) = &info {
-            warn_of_deprecation(info, &mut response);
+        if let Some(wish) = by_websocket {
+            response = wish.grant(response);
         }
         let headers = response.headers_mut();
         headers.insert("audit-id", request_id());
         answer::not_cached(&mut response);
-        if self.ending.load(Ordering::Relaxed) && parts.version < http::Version::HTTP_2 {
+        let may_close = parts.version < http::Version::HTTP_2
+            && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+        if may_close && self.ending.load(Ordering::Relaxed) {
             let close = HeaderValue::from_static("close");
             response
                 .headers_mut()
@@ -103,19 +109,15 @@ impl Server {
         }
         let Ok(_permit) = self.inflight.enter(call.info.is_read_only()) else {
             self.metrics.rejected(call.info.is_read_only());
-            return Err(StatusError::too_many_requests(
-                "too many requests, please try again later",
-                RETRY_AFTER_SECONDS,
-            ));
+            let mut refused = answer::plain(
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many requests, please try again later.",
+            );
+            let headers = refused.headers_mut();
+            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+            return Ok(refused);
         };
-        let limit = call
-            .query
-            .get("timeout")
-            .and_then(crate::flags::parse_duration)
-            .filter(|asked| !asked.is_zero())
-            .map_or(self.request_timeout, |asked| {
-                asked.min(self.request_timeout)
-            });
+        let limit = self.time_limit(call.query)?;
         match timeout(limit, self.known(call, body)).await {
             Ok(answer) => answer,
             Err(_) => Err(StatusError::timeout(
@@ -125,18 +127,41 @@ impl Server {
         }
     }
 
+    /// Time for a request: what it asks for, if that is shorter.
+    fn time_limit(&self, query: &Query<'_>) -> Result<Duration, StatusError> {
+        let Some(text) = query.get("timeout").filter(|text| !text.is_empty()) else {
+            return Ok(self.request_timeout);
+        };
+        let asked = crate::flags::duration(text).map_err(|_| {
+            StatusError::bad_request(format!(
+                "invalid timeout specified in the request URL - time: invalid duration {}",
+                quote(text)
+            ))
+        })?;
+        Ok(match asked.is_zero() {
+            true => self.request_timeout,
+            false => asked.min(self.request_timeout),
+        })
+    }
+
     /// Who asks, and whether they may.
     async fn known(self: &Arc<Self>, arrived: Arrived<'_>, body: Incoming) -> Answer {
         let info = arrived.info;
         let peer = arrived.peer;
+        let certificates = match self.tls.holds(&peer.verified) {
+            true => &peer.verified.certificates[..],
+            false => &[],
+        };
         let user = self
             .identity
-            .caller(arrived.headers, &peer.certificates, &info.path)
+            .caller(arrived.headers, certificates, &info.path)
             .map_err(|e| {
                 tracing::debug!(address = %peer.address, "refused: {e}");
                 StatusError::new(401, Reason::Unauthorized, "Unauthorized")
             })?;
-        let terms = requirements(arrived.query.get("fieldSelector").unwrap_or_default());
+        // The deprecated paths are decided about without selectors, as upstream does.
+        let selector = arrived.query.get("fieldSelector");
+        let terms = requirements(selector.filter(|_| !info.by_prefix).unwrap_or_default());
         let attributes = attributes(&user, info, &terms);
         let acting = identity::acting(&attributes, arrived.headers, &*self.authorizer)?;
         let user = acting.as_ref().unwrap_or(&user);
@@ -160,14 +185,23 @@ impl Server {
 
     async fn dispatch(self: &Arc<Self>, call: &Call<'_>, body: Incoming) -> Answer {
         if call.info.target.is_some() {
-            let mut response = self.registry.answer(call, body).await?;
-            self.publish_warnings(&mut response);
+            let deprecated = deprecation(call.info);
+            let mut response = match (self.registry.answer(call, body).await, deprecated) {
+                (Ok(response), _) => response,
+                // That a kind is deprecated is said whatever became of the request.
+                (Err(e), Some(_)) => {
+                    answer::failure(&e, accepted(call.headers).unwrap_or(Accepted::JSON))
+                }
+                (Err(e), None) => return Err(e),
+            };
+            publish_warnings(&mut response, deprecated);
             return Ok(response);
         }
-        if !matches!(call.method, Method::GET | Method::HEAD) {
-            return Err(StatusError::unknown_path());
-        }
         let path = call.info.path.trim_end_matches('/');
+        // As upstream, documents of the API are only read; other pages do not look at the method.
+        if call.method != Method::GET && pages::is_document(path) {
+            return Err(unknown_method());
+        }
         let readable = accepted(call.headers).unwrap_or(Accepted::JSON);
         if let Some(answer) =
             pages::discovery(path, call.headers, readable, &self.address.to_string())
@@ -192,35 +226,31 @@ impl Server {
             "/.well-known/openid-configuration" => self.identity.openid_configuration(),
             _ => match self.health.page(path, call.query) {
                 Some(response) => Ok(response),
-                None => Err(StatusError::unknown_path()),
+                None => pages::unknown(path),
             },
-        }
-    }
-
-    /// Texts that the registry collected under a private header become warnings as RFC 7234 wants them.
-    fn publish_warnings(&self, response: &mut Response<Body>) {
-        let Some(warnings) = response.extensions_mut().remove::<Warnings>() else {
-            return;
-        };
-        for text in warnings.0 {
-            let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
-            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{escaped}\"")) {
-                response.headers_mut().append(WARNING, value);
-            }
         }
     }
 }
 
-/// Upstream warns of some resources whatever is asked of them, and before it warns of anything else.
-fn warn_of_deprecation(info: &Info, response: &mut Response<Body>) {
-    let target = info.target.as_ref();
-    let resource = target.and_then(|target| {
-        mainstay_schema::resource(&target.group, &target.version, &target.resource)
-    });
-    if let Some(text) = resource.and_then(mainstay_kinds::deprecation)
-        && let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\""))
-    {
-        response.headers_mut().append(WARNING, value);
+/// What is said about every request for a kind that will go.
+fn deprecation(info: &Info) -> Option<&'static str> {
+    let target = info.target.as_ref()?;
+    let resource = mainstay_schema::resource(&target.group, &target.version, &target.resource)?;
+    mainstay_kinds::deprecation(resource)
+}
+
+/// Texts that the registry left in an extension of the response become warnings as RFC 7234 wants them.
+fn publish_warnings(response: &mut Response<Body>, deprecated: Option<&str>) {
+    let left = response.extensions_mut().remove::<Warnings>();
+    let mut texts = left.unwrap_or_default().0;
+    if let Some(text) = deprecated.filter(|text| !texts.iter().any(|own| own == text)) {
+        texts.insert(0, text.to_owned());
+    }
+    for text in texts {
+        let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{escaped}\"")) {
+            response.headers_mut().append(WARNING, value);
+        }
     }
 }
 

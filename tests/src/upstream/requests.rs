@@ -62,7 +62,7 @@ fn shown(title: &str, response: &Response) -> String {
             .collect();
         body = normal_text(&lines.join("\n"));
     }
-    format!("{text} {body}")
+    format!("{text} {body}").trim_end().to_owned()
 }
 
 fn read(part: &str) -> Option<(String, Request)> {

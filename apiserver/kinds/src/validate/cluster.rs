@@ -25,8 +25,9 @@ const POD_CIDR: &str = "node updates may not change podCIDR except from \"\" to 
 
 pub(super) fn namespace(object: &Value, errors: &mut ErrorList) {
     let finalizers = list(object, "spec.finalizers").iter();
-    for (index, finalizer) in finalizers.filter_map(Value::as_str).enumerate() {
-        let path = Path::new("spec").child("finalizers").index(index);
+    // Upstream does not say which one.
+    let path = Path::new("spec").child("finalizers");
+    for finalizer in finalizers.filter_map(Value::as_str) {
         for message in qualified_name(finalizer) {
             errors.push(Error::invalid(&path, finalizer, message));
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mainstay_apistore::Failure;
 use mainstay_auth::Authorizer;
 use mainstay_auth::rbac::RbacAuthorizer;
 use mainstay_machinery::status::StatusError;
@@ -28,10 +29,41 @@ impl Claims {
         Self(claims)
     }
 
-    /// The object was written.
-    pub(crate) fn keep(self) {
+    /// The object is being written: from now on its claims are only given back by who knows that it was not.
+    pub(crate) fn send(self) -> SentClaims {
+        SentClaims(
+            self.0
+                .into_iter()
+                .map(crate::services::Claim::send)
+                .collect(),
+        )
+    }
+
+    /// The object is not written. Waits until what was taken is free, since another attempt may follow.
+    pub(crate) async fn give_back(self) {
+        self.send().give_back().await;
+    }
+}
+
+/// Claims of an object that may be written by now.
+#[must_use]
+pub(crate) struct SentClaims(Vec<crate::services::Sent>);
+
+impl SentClaims {
+    /// After a write: gives them back if it certainly had no effect.
+    pub(crate) async fn settle<T>(self, written: &Result<T, Failure>, done: impl Fn(&T) -> bool) {
+        let failed = match written {
+            Ok(outcome) => !done(outcome),
+            Err(e) => !e.is_unknown(),
+        };
+        if failed {
+            self.give_back().await;
+        }
+    }
+
+    async fn give_back(self) {
         for claim in self.0 {
-            claim.keep();
+            claim.give_back().await;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! LimitRanger and ResourceQuota: what a namespace's owner was promised, and no more.
 
+use std::sync::Arc;
+
 use mainstay_auth::UserInfo;
 use mainstay_kinds::Part;
 use mainstay_kinds::limits::{Change, quota, range};
@@ -10,6 +12,16 @@ use serde_json::Value;
 use super::{Attempt, Lookup, Operation};
 use crate::limits::CONFLICT_ATTEMPTS_MAX;
 use crate::registry::{Update, millis, of_resource};
+
+/// The rules of a namespace, to be worked on.
+fn of_namespace(
+    lookup: &Lookup,
+    attempt: &Attempt<'_>,
+    plural: &str,
+) -> Result<Vec<Value>, StatusError> {
+    let found = lookup.list("", plural, attempt.namespace)?;
+    Ok(found.into_iter().map(Arc::unwrap_or_clone).collect())
+}
 
 fn change<'a>(attempt: &Attempt<'a>, object: &'a Value) -> Change<'a> {
     Change {
@@ -29,7 +41,7 @@ pub(super) fn set_defaults(
     if !attempt.is("", "pods") || attempt.operation != Operation::Create {
         return Ok(());
     }
-    let ranges = lookup.list("", "limitranges", attempt.namespace)?;
+    let ranges = of_namespace(lookup, attempt, "limitranges")?;
     range::set_defaults(object, &ranges);
     Ok(())
 }
@@ -43,7 +55,7 @@ pub(super) fn check_ranges(
     if attempt.namespace.is_empty() || !range::applies(&change(attempt, object)) {
         return Ok(());
     }
-    let ranges = lookup.list("", "limitranges", attempt.namespace)?;
+    let ranges = of_namespace(lookup, attempt, "limitranges")?;
     range::check(attempt.resource, object, &ranges)
         .map_err(|why| StatusError::forbidden(of_resource(attempt.resource), &attempt.name, why))
 }
@@ -58,7 +70,7 @@ pub(super) async fn charge(
     if attempt.namespace.is_empty() || !quota::concerns(&change(attempt, object)) {
         return Ok(());
     }
-    let mut quotas = lookup.list("", "resourcequotas", attempt.namespace)?;
+    let mut quotas = of_namespace(lookup, attempt, "resourcequotas")?;
     for _ in 0..CONFLICT_ATTEMPTS_MAX {
         if quotas.is_empty() {
             return Ok(());

@@ -31,26 +31,40 @@ impl Lookup {
         plural: &str,
         namespace: &str,
         name: &str,
-    ) -> Result<Option<Value>, StatusError> {
+    ) -> Result<Option<Arc<Value>>, StatusError> {
         let registry = self.registry()?;
         registry
             .find(resource(group, plural)?, namespace, name)
             .await
     }
 
-    /// All objects of a namespace, or of the cluster, as the cache has them.
+    /// All objects of a namespace, or of the cluster, as the cache has them: of kinds that there are few of.
     pub(crate) fn list(
+        &self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+    ) -> Result<Vec<Arc<Value>>, StatusError> {
+        let registry = self.registry()?;
+        Ok(registry.known_few(resource(group, plural)?, &scope(namespace)))
+    }
+
+    /// The same for kinds that there may be many of.
+    pub(crate) fn all(
         &self,
         group: &str,
         plural: &str,
         namespace: &str,
     ) -> Result<Vec<Value>, StatusError> {
         let registry = self.registry()?;
-        let scope = match namespace {
-            "" => Scope::All,
-            namespace => Scope::namespace(namespace),
-        };
-        registry.known(resource(group, plural)?, &scope)
+        Ok(registry.known(resource(group, plural)?, &scope(namespace)))
+    }
+}
+
+fn scope(namespace: &str) -> Scope {
+    match namespace {
+        "" => Scope::All,
+        namespace => Scope::namespace(namespace),
     }
 }
 

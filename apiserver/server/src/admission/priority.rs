@@ -1,5 +1,7 @@
 //! Priority: the number behind a pod's priority class, and one default class at most.
 
+use std::sync::Arc;
+
 use mainstay_machinery::meta;
 use mainstay_machinery::status::{GroupResource, StatusError};
 use serde_json::Value;
@@ -63,7 +65,7 @@ pub(super) async fn admit(
 }
 
 /// Of several, the one with the lowest value, as upstream.
-fn default_class(classes: &[Value]) -> Option<Value> {
+fn default_class(classes: &[Arc<Value>]) -> Option<Arc<Value>> {
     let defaults = classes
         .iter()
         .filter(|class| class["globalDefault"] == true);

@@ -41,7 +41,7 @@ pub(super) async fn check(
         let text = meta::annotation(account, ENFORCED).unwrap_or_default();
         matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
     };
-    let Some(account) = found.as_ref().filter(enforced) else {
+    let Some(account) = found.as_deref().filter(enforced) else {
         return Ok(());
     };
     let kinds: &[_] = match debugs {

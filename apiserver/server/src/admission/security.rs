@@ -1,6 +1,8 @@
 //! What depends on who asks: grants of permissions, writes of kubelets, certificates, and what pods may do to their
 //! host.
 
+use std::sync::Arc;
+
 use mainstay_auth::admission::{
     Admission as Question, NodeRestriction, Operation as Kind, Refusal, check_approval,
     check_attest, check_signing, check_subject,
@@ -58,7 +60,9 @@ impl Admission {
                 _ => "",
             };
             let resource = mainstay_schema::resource(group, "v1", plural)?;
-            registry.known_one(resource, namespace, name)
+            registry
+                .known_one(resource, namespace, name)
+                .map(Arc::unwrap_or_clone)
         };
         let restriction = NodeRestriction {
             lookup: &lookup,
@@ -115,7 +119,7 @@ impl Admission {
         if attempt.is("", "namespaces") {
             let pods = || {
                 self.lookup
-                    .list("", "pods", &attempt.name)
+                    .all("", "pods", &attempt.name)
                     .unwrap_or_default()
             };
             let checked = policy.namespace(object, attempt.old, pods);

@@ -1,5 +1,7 @@
 //! DefaultStorageClass, DefaultIngressClass, StorageObjectInUseProtection and PersistentVolumeClaimResize.
 
+use std::sync::Arc;
+
 use mainstay_machinery::meta;
 use mainstay_machinery::quantity::Quantity;
 use mainstay_machinery::status::{GroupResource, StatusError};
@@ -49,7 +51,7 @@ pub(super) fn admit(
 /// Of several defaults the newest, then the first by name, as upstream.
 fn default_storage_class(lookup: &Lookup) -> Result<Option<String>, StatusError> {
     let classes = lookup.list("storage.k8s.io", "storageclasses", "")?;
-    let is_default = |class: &&Value| {
+    let is_default = |class: &&Arc<Value>| {
         [DEFAULT_STORAGE, DEFAULT_STORAGE_BETA]
             .iter()
             .any(|name| meta::annotation(class, name) == Some("true"))

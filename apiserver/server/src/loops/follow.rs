@@ -11,7 +11,7 @@ use mainstay_schema::Resource;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::registry::{Registry, parse_parts};
+use crate::registry::{Registry, parse, parse_parts};
 
 /// Pause before a watch that ended is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
@@ -94,7 +94,7 @@ async fn watch(
                     }
                     let object = match parts {
                         Some(parts) => parse_parts(value, &parts.outline),
-                        None => registry.parse(resource, delivery.object()),
+                        None => parse(delivery.object()),
                     };
                     let Some(object) = object else {
                         continue;

@@ -1,11 +1,13 @@
 //! What every server does beside answering: objects a cluster cannot be without, and what keeps them true.
 
+mod aggregate;
 mod bootstrap;
 mod endpoints;
 mod follow;
 mod nodes;
 mod policy;
 
+pub(crate) use aggregate::aggregate_roles;
 pub(crate) use bootstrap::bootstrap;
 pub(crate) use endpoints::publish_endpoints;
 pub(crate) use nodes::feed_nodes;

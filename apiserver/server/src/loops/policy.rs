@@ -14,7 +14,7 @@ use super::bootstrap::ensure;
 use super::follow::follow;
 use crate::registry::{Registry, Update};
 
-const GROUP: &str = "rbac.authorization.k8s.io";
+pub(super) const GROUP: &str = "rbac.authorization.k8s.io";
 /// Kinds whose objects the authorizer knows.
 const KINDS: [&str; 4] = [
     "clusterroles",
@@ -96,7 +96,7 @@ pub(crate) fn feed_authorizer(registry: &Arc<Registry>, authorizer: &Arc<RbacAut
     }
 }
 
-fn resource(plural: &str) -> Result<&'static Resource, StatusError> {
+pub(super) fn resource(plural: &str) -> Result<&'static Resource, StatusError> {
     mainstay_schema::resource(GROUP, "v1", plural)
         .ok_or_else(|| StatusError::internal(format_args!("the table has no {plural}")))
 }

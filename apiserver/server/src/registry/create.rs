@@ -90,11 +90,10 @@ impl Registry {
         };
         let claims = self.admission.mutate(&mut attempt, &mut object).await?;
         let name = meta::name(&object).to_owned();
-        let mut errors = mainstay_kinds::validate_create(KindRef::from(resource), &object);
-        errors.extend(shape(resource, &object));
-        refuse(resource, &name, &errors)?;
-        complete_name(KindRef::from(resource), &mut object);
-        self.admission.validate(&mut attempt, &object).await?;
+        if let Err(e) = self.check_new(&mut attempt, &mut object, &name).await {
+            claims.give_back().await;
+            return Err(e);
+        }
         let mut warnings = attempt.warnings;
         warnings.extend(mainstay_kinds::warnings(
             KindRef::from(resource),
@@ -112,23 +111,39 @@ impl Registry {
         let key = self.keys.object(resource, asked.namespace, &name);
         let value = self.encode(resource, &mut object)?;
         let lease = self.lease_of(resource).await?;
+        let claims = claims.send();
         let created = self.client.create(key, value.clone(), lease).await;
+        claims
+            .settle(&created, |created| matches!(created, Created::Done(_)))
+            .await;
         if matches!(created, Err(Failure::LeaseNotFound)) {
             // Somebody revoked it, or the store was restored: the client's next attempt gets another.
             self.leases.forget(lease).await;
         }
         match created.map_err(|e| store_failure(&e))? {
-            Created::Done(revision) => {
-                claims.keep();
-                Ok(Written {
-                    object: with_revision(object, revision),
-                    stored: Some((value, revision)),
-                    warnings,
-                    created: true,
-                })
-            }
+            Created::Done(revision) => Ok(Written {
+                object: with_revision(object, revision),
+                stored: Some((value, revision)),
+                warnings,
+                created: true,
+            }),
             Created::Exists(_) => Err(StatusError::already_exists(of_resource(resource), &name)),
         }
+    }
+
+    /// Refuses a complete object that may not be.
+    async fn check_new(
+        &self,
+        attempt: &mut Attempt<'_>,
+        object: &mut Value,
+        name: &str,
+    ) -> Result<(), StatusError> {
+        let resource = attempt.resource;
+        let mut errors = mainstay_kinds::validate_create(KindRef::from(resource), object);
+        errors.extend(shape(resource, object));
+        refuse(resource, name, &errors)?;
+        complete_name(KindRef::from(resource), object);
+        self.admission.validate(attempt, object).await
     }
 }
 

@@ -282,21 +282,3 @@ pub(crate) fn success(resource: &Resource, object: &Value) -> Value {
         "details": details,
     })
 }
-
-/// Kinds whose deletion answers the object instead of a Status, as upstream.
-pub(crate) fn answers_object(resource: &Resource) -> bool {
-    matches!(
-        (resource.group, resource.plural),
-        (
-            "",
-            "pods"
-                | "services"
-                | "serviceaccounts"
-                | "persistentvolumes"
-                | "persistentvolumeclaims"
-                | "resourcequotas"
-                | "podtemplates"
-        ) | ("storage.k8s.io", _)
-            | ("admissionregistration.k8s.io", _)
-    )
-}

@@ -21,8 +21,10 @@ use tokio::sync::watch;
 
 use super::codec::{self, Media};
 use super::create::Create;
-use super::delete::{Delete, DeleteOptions, Gone, answers_object, success};
+use super::delete::{Delete, DeleteOptions, Gone, success};
 use super::keys::Keys;
+use super::parsed::Parsed;
+use super::route::{check_segments, route};
 use super::update::Update;
 use super::write::{Written, of_resource, store_failure};
 use super::{convert, sub};
@@ -30,6 +32,7 @@ use crate::admission::Admission;
 use crate::answer::{self, Answer};
 use crate::limits::BODY_BYTES_MAX;
 use crate::metrics::Metrics;
+use crate::pages;
 use crate::request::{Accepted, Encoding, Form, Offer, Target, WriteOptions, negotiate};
 use crate::server::{Call, Warnings};
 
@@ -39,6 +42,8 @@ pub(crate) struct Registry {
     pub(crate) keys: Keys,
     /// By prefix in the store: two versions of a kind share one.
     pub(crate) caches: HashMap<String, Arc<ResourceCache>>,
+    /// Cached objects that are often looked at, as values.
+    pub(crate) parsed: Parsed,
     pub(crate) leases: LeasePool,
     pub(crate) event_ttl: Duration,
     pub(crate) admission: Admission,
@@ -66,10 +71,12 @@ impl Registry {
             return Err(StatusError::unknown_path());
         };
         let found = mainstay_schema::resource(&target.group, &target.version, &target.resource);
-        let Some(resource) = found.filter(|found| fits(found, target)) else {
-            return Err(StatusError::unknown_path());
+        let Some(resource) = found else {
+            return pages::unknown(&call.info.path);
         };
-        let stream = call.info.verb == "watch";
+        let verb = route(&call.method, call.info, target, resource)?;
+        check_segments(target)?;
+        let stream = verb == Verb::Watch;
         let offer = Offer {
             protobuf: !stream,
             yaml: !stream,
@@ -96,17 +103,13 @@ impl Registry {
             accepted,
         };
         if target.subresource.is_empty() {
-            self.main(&request, body).await
+            self.main(&request, verb, body).await
         } else {
             sub::answer(self, &request, body).await
         }
     }
 
-    async fn main(&self, request: &Request<'_>, body: Incoming) -> Answer {
-        let verb = request.verb()?;
-        if !request.resource.verbs.contains(verb) || !request.is_routed(verb) {
-            return Err(StatusError::method_not_allowed());
-        }
+    async fn main(&self, request: &Request<'_>, verb: Verb, body: Incoming) -> Answer {
         if request.resource.store_prefix.is_empty() {
             return sub::virtual_resource(self, request, verb, body).await;
         }
@@ -204,7 +207,7 @@ impl Registry {
             options: &options,
         };
         match self.delete(&delete).await? {
-            Gone::Now(object) if !answers_object(request.resource) => {
+            Gone::Now(object) if !request.resource.returns_deleted => {
                 let status = success(request.resource, &object);
                 answer::object(StatusCode::OK, &status, request.accepted)
             }
@@ -267,7 +270,7 @@ impl Registry {
 
     /// The event's lease, for kinds that go by themselves.
     pub(crate) async fn lease_of(&self, resource: &Resource) -> Result<i64, StatusError> {
-        if resource.plural != "events" {
+        if !is_leased(resource) {
             return Ok(0);
         }
         let lease = self.leases.lease(self.event_ttl).await;
@@ -283,6 +286,10 @@ impl Registry {
 
     /// What the cache knows of an object, if it does.
     pub(super) fn cached(&self, resource: &Resource, key: &Bytes) -> Option<Stored> {
+        // The cache does not know leases: objects that have one are read anew.
+        if is_leased(resource) {
+            return None;
+        }
         let view = self.cache(resource).now(&Scope::Key(key.clone()));
         let object = view.get(key)?;
         Some(Stored {
@@ -290,36 +297,19 @@ impl Registry {
             value: object.value.clone(),
             revision: object.revision,
             created: 0,
-            lease: if self.is_leased(resource) { -1 } else { 0 },
+            lease: 0,
         })
-        // Its lease is not known to the cache: such objects are read anew.
-        .filter(|stored| stored.lease == 0)
     }
+}
 
-    fn is_leased(&self, resource: &Resource) -> bool {
-        resource.plural == "events"
-    }
+/// Whether a resource's objects go by themselves.
+fn is_leased(resource: &Resource) -> bool {
+    resource.plural == "events"
 }
 
 impl Request<'_> {
     pub(super) fn write_options(&self) -> Result<WriteOptions, StatusError> {
         WriteOptions::parse(self.call.query, self.call.info.verb)
-    }
-
-    fn verb(&self) -> Result<Verb, StatusError> {
-        let name = self.call.info.verb;
-        let verb = Verb::ALL.into_iter().find(|verb| verb.name() == name);
-        verb.ok_or_else(StatusError::method_not_allowed)
-    }
-
-    /// Whether a verb makes sense at this path: objects are created in collections and changed by name.
-    fn is_routed(&self, verb: Verb) -> bool {
-        let named = !self.target.name.is_empty();
-        match verb {
-            Verb::Create => !named && self.resource.namespaced != self.target.namespace.is_empty(),
-            Verb::Update | Verb::Patch | Verb::Delete => named,
-            _ => true,
-        }
     }
 
     /// Whether the answer is objects as they are stored.
@@ -436,16 +426,6 @@ impl Request<'_> {
         let mut options = DeleteOptions::from_value(&value)?;
         options.dry_run |= self.write_options()?.dry_run;
         Ok(options)
-    }
-}
-
-/// Whether a resource can be named so: namespaced ones need a namespace but for lists, others have none.
-fn fits(resource: &Resource, target: &Target) -> bool {
-    let is_namespace = resource.kind == "Namespace" && resource.group.is_empty();
-    match (resource.namespaced, target.namespace.is_empty()) {
-        (true, true) => target.name.is_empty(),
-        (false, false) => is_namespace,
-        _ => true,
     }
 }
 

@@ -1,12 +1,14 @@
 //! Looking at objects from inside: admission, tokens and loops.
 
-use mainstay_apistore::{Object, Scope, View};
+use std::sync::Arc;
+
+use mainstay_apistore::{Scope, View};
 use mainstay_machinery::status::StatusError;
 use mainstay_schema::Resource;
 use serde_json::Value;
 
-use super::codec;
 use super::dispatch::Registry;
+use super::parsed::parse;
 use super::write::with_revision;
 
 impl Registry {
@@ -16,11 +18,12 @@ impl Registry {
         resource: &'static Resource,
         namespace: &str,
         name: &str,
-    ) -> Result<Option<Value>, StatusError> {
+    ) -> Result<Option<Arc<Value>>, StatusError> {
         if let Some(object) = self.known_one(resource, namespace, name) {
             return Ok(Some(object));
         }
-        self.find_newest(resource, namespace, name).await
+        let found = self.find_newest(resource, namespace, name).await?;
+        Ok(found.map(Arc::new))
     }
 
     /// An object as the store has it.
@@ -44,30 +47,25 @@ impl Registry {
         resource: &'static Resource,
         namespace: &str,
         name: &str,
-    ) -> Option<Value> {
+    ) -> Option<Arc<Value>> {
         let key = self.keys.object(resource, namespace, name);
         let view = self.view(resource, &Scope::Key(key.clone()));
         let object = view.get(&key)?;
-        self.parse(resource, object)
+        self.parsed.of(object)
+    }
+
+    /// The few objects of a scope that is looked at often, as the cache has them.
+    pub(crate) fn known_few(&self, resource: &'static Resource, scope: &Scope) -> Vec<Arc<Value>> {
+        let view = self.view(resource, scope);
+        view.iter()
+            .filter_map(|object| self.parsed.of(object))
+            .collect()
     }
 
     /// All objects of a scope, as the cache has them.
-    pub(crate) fn known(
-        &self,
-        resource: &'static Resource,
-        scope: &Scope,
-    ) -> Result<Vec<Value>, StatusError> {
+    pub(crate) fn known(&self, resource: &'static Resource, scope: &Scope) -> Vec<Value> {
         let view = self.view(resource, scope);
-        Ok(view
-            .iter()
-            .filter_map(|object| self.parse(resource, object))
-            .collect())
-    }
-
-    /// A cached object as a value.
-    pub(crate) fn parse(&self, _resource: &Resource, object: &Object) -> Option<Value> {
-        let value = codec::parse(&object.value)?;
-        Some(with_revision(value, object.revision))
+        view.iter().filter_map(|object| parse(object)).collect()
     }
 
     fn view(&self, resource: &'static Resource, scope: &Scope) -> View {

@@ -56,6 +56,28 @@ impl Selection {
         Ok(Self { labels, fields })
     }
 
+    /// The same for one object only.
+    pub(super) fn of_name(self, name: &str) -> Result<Self, StatusError> {
+        if self.fields.requires_exactly("metadata.name") == Some(name) {
+            return Ok(self);
+        }
+        if !self.fields.is_everything() {
+            return Err(StatusError::bad_request(
+                "fieldSelector metadata.name doesn't match requested name",
+            ));
+        }
+        let mut term = "metadata.name=".to_owned();
+        for c in name.chars() {
+            if matches!(c, '\\' | ',' | '=') {
+                term.push('\\');
+            }
+            term.push(c);
+        }
+        let fields =
+            FieldSelector::parse(&term).map_err(|e| StatusError::bad_request(e.to_string()))?;
+        Ok(Self { fields, ..self })
+    }
+
     pub(super) fn is_everything(&self) -> bool {
         self.labels.is_everything() && self.fields.is_everything()
     }
@@ -113,8 +135,11 @@ impl Continue {
 
     fn decode(token: &str) -> Result<Self, StatusError> {
         use base64::Engine as _;
-        let refused =
-            |why: &str| StatusError::bad_request(format!("continue key is not valid: {why}"));
+        let refused = |why: &str| {
+            StatusError::bad_request(format!(
+                "invalid continue token: continue key is not valid: {why}"
+            ))
+        };
         let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
             .decode(token.trim_end_matches('='))
             .map_err(|e| refused(&e.to_string()))?;
@@ -402,7 +427,9 @@ fn freshness(options: &ListOptions) -> Result<(Freshness, Option<String>), Statu
         };
         return Ok((freshness, Some(token.start)));
     }
-    let revision = parse_revision(&options.resource_version)?;
+    let revision = parse_revision(&options.resource_version).map_err(|e| {
+        StatusError::bad_request(format!("invalid resource version: {}", e.message))
+    })?;
     let freshness = match (revision, options.version_match) {
         (None, _) if options.resource_version == "0" => Freshness::Any,
         (None, _) => Freshness::Consistent,

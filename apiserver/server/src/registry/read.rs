@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::codec;
 use super::dispatch::{Registry, Request};
 use super::list::cache_failure;
-use super::write::{of_resource, parse_revision, with_revision};
+use super::write::{of_resource, read_revision, with_revision};
 use super::{convert, table};
 use crate::answer::{self, Answer};
 use crate::body::Body;
@@ -31,7 +31,8 @@ impl Registry {
             .query
             .get("resourceVersion")
             .unwrap_or_default();
-        let freshness = match (version, parse_revision(version)?) {
+        let revision = read_revision(version)?;
+        let freshness = match (version, revision) {
             ("", _) => None,
             (_, None) => Some(Freshness::Any),
             (_, Some(revision)) => Some(Freshness::NotOlderThan(revision)),

@@ -16,7 +16,7 @@ use super::write::{
     Author, Written, carry_meta, of_resource, parse_revision, refuse, store_failure, take_revision,
     with_revision,
 };
-use crate::admission::{Attempt, Operation};
+use crate::admission::{Attempt, Claims, Operation};
 use crate::limits::CONFLICT_ATTEMPTS_MAX;
 
 /// An update as it was asked for.
@@ -124,12 +124,19 @@ impl Registry {
         let mut new = change(Some(&shown))?;
         let named = take_revision(&mut new);
         self.check_revision(asked, named.as_deref(), stored.revision)?;
+        let mut claims = Claims::default();
         let (mut new, warnings) = match asked.direct {
             true => (new, Vec::new()),
             false => {
                 // Rules compare objects that both have their revision.
                 let new = with_revision(new, stored.revision);
-                self.prepare(asked, new, &shown).await?
+                match self.prepare(asked, new, &shown, &mut claims).await {
+                    Ok(prepared) => prepared,
+                    Err(e) => {
+                        claims.give_back().await;
+                        return Err(e);
+                    }
+                }
             }
         };
         let bytes = self.encode(resource, &mut new)?;
@@ -152,9 +159,13 @@ impl Registry {
             0 => stored.lease,
             lease => lease,
         };
+        let claims = claims.send();
         let updated = self
             .client
             .update(stored.key.clone(), stored.revision, bytes.clone(), lease)
+            .await;
+        claims
+            .settle(&updated, |updated| matches!(updated, Updated::Done(_)))
             .await;
         if matches!(updated, Err(Failure::LeaseNotFound)) {
             self.leases.forget(lease).await;
@@ -223,12 +234,13 @@ impl Registry {
         }
     }
 
-    /// Everything between the client's object and the stored one.
+    /// Everything between the client's object and the stored one. What was taken for it is left in `claims`.
     async fn prepare(
         &self,
         asked: &Update<'_>,
         mut new: Value,
         old: &Value,
+        claims: &mut Claims,
     ) -> Result<(Value, Vec<String>), StatusError> {
         let resource = asked.resource;
         let kind = KindRef::from(resource);
@@ -259,7 +271,7 @@ impl Registry {
             old: Some(old),
             warnings: Vec::new(),
         };
-        self.admission.mutate(&mut attempt, &mut new).await?.keep();
+        *claims = self.admission.mutate(&mut attempt, &mut new).await?;
         let mut errors = mainstay_kinds::validate_update(kind, &new, old, asked.part);
         errors.extend(super::create::shape(resource, &new));
         refuse(resource, asked.name, &errors)?;

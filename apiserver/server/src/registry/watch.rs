@@ -20,12 +20,13 @@ use super::codec;
 use super::dispatch::{Registry, Request};
 use super::list::{Selection, cache_failure};
 use super::read::READ_PATIENCE;
-use super::write::{parse_revision, with_revision};
+use super::write::{read_revision, with_revision};
 use super::{convert, table};
 use crate::answer::{self, Answer};
 use crate::body::Body;
 use crate::metrics::Metrics;
 use crate::request::{Accepted, Form, ListOptions};
+use crate::serve::Events;
 
 /// How often a watcher that wants bookmarks gets one: upstream's about once a minute.
 const BOOKMARKS_EVERY: Duration = Duration::from_secs(60);
@@ -33,8 +34,12 @@ const BOOKMARKS_EVERY: Duration = Duration::from_secs(60);
 impl Registry {
     pub(super) async fn watch(&self, request: &Request<'_>) -> Answer {
         let options = ListOptions::parse(request.call.query, true)?;
-        let selection = Selection::parse(request.resource, &options)?;
-        let revision = parse_revision(&options.resource_version)?;
+        let mut selection = Selection::parse(request.resource, &options)?;
+        // By the deprecated path; a query only names collections.
+        if !request.target.name.is_empty() {
+            selection = selection.of_name(&request.target.name)?;
+        }
+        let revision = read_revision(&options.resource_version)?;
         let initial = options.send_initial_events == Some(true);
         let start = match revision {
             Some(revision) if !initial && options.send_initial_events.is_none() => {
@@ -108,6 +113,7 @@ fn stream_of(stream: impl Stream<Item = Bytes> + Send + 'static) -> http::Respon
     let chunked = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, chunked);
     *response.body_mut() = Body::Stream(Box::pin(stream));
+    response.extensions_mut().insert(Events);
     response
 }
 

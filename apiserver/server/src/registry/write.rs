@@ -130,6 +130,11 @@ pub(crate) fn parse_revision(text: &str) -> Result<Option<i64>, StatusError> {
     }
 }
 
+/// The same in a query of a get or a watch, where upstream does not make a bad request of it.
+pub(crate) fn read_revision(text: &str) -> Result<Option<i64>, StatusError> {
+    parse_revision(text).map_err(|e| StatusError::new(500, Reason::Unknown, e.message))
+}
+
 /// Moves a member of `metadata` from one object to another, or removes it there.
 pub(crate) fn carry_meta(new: &mut Value, old: &Value, field: &str) {
     let value = old["metadata"].get(field).cloned();

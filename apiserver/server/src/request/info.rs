@@ -1,5 +1,7 @@
 //! What a request is about, told by method and path alone.
 
+use std::borrow::Cow;
+
 use http::Method;
 use percent_encoding::percent_decode_str;
 
@@ -10,6 +12,8 @@ pub(crate) struct Info {
     pub(crate) path: String,
     /// The Kubernetes verb of a resource request, else the method in small letters.
     pub(crate) verb: &'static str,
+    /// Whether it uses the deprecated paths of watches.
+    pub(crate) by_prefix: bool,
     /// What it asks for, if it is under `/api/V` or `/apis/G/V`.
     pub(crate) target: Option<Target>,
 }
@@ -37,26 +41,24 @@ impl Info {
     /// `watch` says whether the query asks for one; only collections are watched. The rules are those of
     /// upstream's request info.
     pub(crate) fn new(method: &Method, raw_path: &str, watch: bool) -> Result<Self, BadPath> {
-        let path = percent_decode_str(raw_path)
-            .decode_utf8()
-            .map_err(|_| BadPath)?
-            .into_owned();
-        let target = target(raw_path)?;
-        let Some((mut target, by_prefix)) = target else {
+        let path = decode(raw_path)?;
+        let Some((mut target, by_prefix)) = target(&path) else {
             return Ok(Self {
                 path,
                 verb: small(method),
-                target: None,
+                ..Self::default()
             });
         };
         let collection = target.name.is_empty();
         let verb = match *method {
+            // Whatever the method: only GET is served.
+            _ if by_prefix => "watch",
             Method::POST => "create",
             Method::PUT => "update",
             Method::PATCH => "patch",
             Method::DELETE if collection => "deletecollection",
             Method::DELETE => "delete",
-            Method::GET | Method::HEAD if by_prefix || (collection && watch) => "watch",
+            Method::GET | Method::HEAD if collection && watch => "watch",
             Method::GET | Method::HEAD if collection => "list",
             Method::GET | Method::HEAD => "get",
             _ => "",
@@ -68,6 +70,7 @@ impl Info {
         Ok(Self {
             path,
             verb,
+            by_prefix,
             target: Some(target),
         })
     }
@@ -100,53 +103,54 @@ fn small(method: &Method) -> &'static str {
     }
 }
 
+/// A path without its escapes. They are taken out before it is split, as upstream does.
+fn decode(raw: &str) -> Result<String, BadPath> {
+    let is_escape = |after: &str| {
+        let digits = after.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !raw.split('%').skip(1).all(is_escape) {
+        return Err(BadPath);
+    }
+    let text = percent_decode_str(raw).decode_utf8();
+    text.map(Cow::into_owned).map_err(|_| BadPath)
+}
+
 /// The target, and whether the deprecated prefix `watch` was used.
-fn target(raw: &str) -> Result<Option<(Target, bool)>, BadPath> {
-    let parts: Vec<&str> = raw.split('/').filter(|part| !part.is_empty()).collect();
-    let decode = |part: &str| {
-        let text = percent_decode_str(part).decode_utf8();
-        text.map(|text| text.into_owned()).map_err(|_| BadPath)
+fn target(path: &str) -> Option<(Target, bool)> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let (group, rest) = match parts.as_slice() {
+        ["api", rest @ ..] => ("", rest),
+        ["apis", group, rest @ ..] => (*group, rest),
+        _ => return None,
     };
-    let (group, mut rest) = match parts.as_slice() {
-        ["api", rest @ ..] => (String::new(), rest),
-        ["apis", group, rest @ ..] => (decode(group)?, rest),
-        _ => return Ok(None),
-    };
-    let Some((version, after)) = rest.split_first() else {
-        return Ok(None);
-    };
-    rest = after;
-    let mut by_prefix = false;
-    if let ["watch", after @ ..] = rest {
-        by_prefix = true;
-        rest = after;
+    let (version, mut rest) = rest.split_first()?;
+    let by_prefix = rest.first() == Some(&"watch");
+    if by_prefix {
+        rest = &rest[1..];
     }
-    if rest.is_empty() {
-        return Ok(None);
-    }
-    let mut target = Target {
-        group,
-        version: decode(version)?,
-        ..Target::default()
-    };
-    if let ["namespaces", namespace, after @ ..] = rest {
+    let mut namespace = "";
+    if let ["namespaces", named, after @ ..] = rest {
         match after {
             // Subresources of the namespace itself.
             [] | ["status" | "finalize", ..] => {}
             _ => {
-                target.namespace = decode(namespace)?;
+                namespace = named;
                 rest = after;
             }
         }
     }
-    let mut parts = rest.iter();
-    let mut next = || parts.next().map_or(Ok(String::new()), |part| decode(part));
-    target.resource = next()?;
-    target.name = next()?;
-    target.subresource = next()?;
-    let rest: Result<Vec<String>, BadPath> = parts.map(|part| decode(part)).collect();
-    target.rest = rest?.join("/");
-    Ok(Some((target, by_prefix)))
+    let at = |index: usize| rest.get(index).map(|part| (*part).to_owned());
+    let target = Target {
+        group: group.to_owned(),
+        version: (*version).to_owned(),
+        resource: at(0)?,
+        subresource: at(2).unwrap_or_default(),
+        namespace: namespace.to_owned(),
+        name: at(1).unwrap_or_default(),
+        rest: rest.get(3..).unwrap_or_default().join("/"),
+    };
+    Some((target, by_prefix))
 }
 
 #[cfg(test)]
@@ -222,7 +226,7 @@ mod tests {
             (
                 Method::POST,
                 "/api/v1/namespaces/a/pods/b%2Fc/exec",
-                "create /v1 ns=a pods/b/c/exec ",
+                "create /v1 ns=a pods/b/c exec",
             ),
         ];
         for (method, path, expected) in cases {
@@ -232,7 +236,16 @@ mod tests {
 
     #[test]
     fn a_path_that_is_not_text_is_refused() {
-        assert_eq!(Info::new(&Method::GET, "/api/v1/%ff", false), Err(BadPath));
+        for path in [
+            "/api/v1/%ff",
+            "/api/v1/%",
+            "/api/v1/%4",
+            "/api/v1/%zz",
+            "/%+1",
+        ] {
+            let info = Info::new(&Method::GET, path, false);
+            assert_eq!(info, Err(BadPath), "{path}");
+        }
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use mainstay_machinery::decode::FieldValidation;
 use mainstay_machinery::field::{Error, ErrorList, Path};
+use mainstay_machinery::gofmt::quote;
 use mainstay_machinery::status::{GroupKind, StatusError};
 use mainstay_machinery::validate::field_manager;
 use std::borrow::Cow;
+use std::num::{IntErrorKind, ParseIntError};
 
 /// The decoded pairs of a query, in order.
 #[derive(Clone, Debug, Default)]
@@ -44,10 +46,12 @@ impl<'a> Query<'a> {
         let Some(text) = self.get(name).filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
-        text.parse().map(Some).map_err(|_| {
-            StatusError::bad_request(format!(
-                "strconv.ParseInt: parsing \"{text}\": invalid syntax"
-            ))
+        text.parse().map(Some).map_err(|e: ParseIntError| {
+            let why = match e.kind() {
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+                _ => "invalid syntax",
+            };
+            StatusError::bad_request(format!("strconv.ParseInt: parsing {}: {why}", quote(text)))
         })
     }
 }

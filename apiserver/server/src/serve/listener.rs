@@ -11,13 +11,12 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use crate::limits::{
     HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, SHUTDOWN_TIMEOUT, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 use crate::server::Server;
+use crate::tls::{Current, Tls, Verified};
 
 /// Pause after an accept that failed: most often too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -26,14 +25,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
-    /// The verified certificate and its chain; empty for who has shown none.
-    pub(crate) certificates: Arc<[CertificateDer<'static>]>,
+    pub(crate) verified: Verified,
 }
 
 /// Serves until `ended`, then lets running requests end.
 pub(crate) async fn serve(
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    tls: Arc<Tls>,
     server: Arc<Server>,
     ended: impl Future<Output = ()>,
 ) {
@@ -53,7 +51,7 @@ pub(crate) async fn serve(
             }
         };
         let connection = Connection {
-            acceptor: acceptor.clone(),
+            tls: tls.current(),
             server: Arc::clone(&server),
             watcher: graceful.watcher(),
         };
@@ -69,7 +67,7 @@ pub(crate) async fn serve(
 }
 
 struct Connection {
-    acceptor: TlsAcceptor,
+    tls: Arc<Current>,
     server: Arc<Server>,
     watcher: hyper_util::server::graceful::Watcher,
 }
@@ -78,7 +76,7 @@ impl Connection {
     async fn run(self, stream: TcpStream, address: SocketAddr) {
         // Small answers must not wait for the acknowledgement of earlier ones.
         let _ = stream.set_nodelay(true);
-        let stream = match timeout(HANDSHAKE_TIMEOUT, self.acceptor.accept(stream)).await {
+        let stream = match timeout(HANDSHAKE_TIMEOUT, self.tls.acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(e)) => {
                 tracing::debug!(%address, "TLS handshake: {e}");
@@ -86,13 +84,9 @@ impl Connection {
             }
             Err(_) => return,
         };
-        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let peer = Peer {
             address,
-            certificates: certificates
-                .iter()
-                .map(|certificate| certificate.clone().into_owned())
-                .collect(),
+            verified: self.tls.verified(stream.get_ref().1.peer_certificates()),
         };
         let server = self.server;
         let service = service_fn(move |request| {

@@ -129,14 +129,14 @@ pub(super) async fn claim_any(
 
 /// All address objects, as the cache has them.
 pub(super) fn known(registry: &Registry) -> Result<Vec<Value>, StatusError> {
-    registry.known(resource()?, &mainstay_apistore::Scope::All)
+    Ok(registry.known(resource()?, &mainstay_apistore::Scope::All))
 }
 
 /// All ServiceCIDR objects, as the cache has them.
 pub(super) fn known_ranges(registry: &Registry) -> Result<Vec<Value>, StatusError> {
     let resource = mainstay_schema::resource("networking.k8s.io", "v1", "servicecidrs")
         .ok_or_else(|| StatusError::internal("the table has no ranges"))?;
-    registry.known(resource, &mainstay_apistore::Scope::All)
+    Ok(registry.known(resource, &mainstay_apistore::Scope::All))
 }
 
 /// The IPv4 ranges of a ServiceCIDR that addresses may be taken from. As upstream, one that nobody has looked at yet is

@@ -8,4 +8,4 @@ mod families;
 mod ports;
 
 pub(crate) use allocate::Allocators;
-pub(crate) use claim::Claim;
+pub(crate) use claim::{Claim, Sent};

@@ -1,5 +1,7 @@
 //! `serviceaccounts/NAME/token`.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use hyper::body::Incoming;
 use mainstay_auth::authn::{BoundKind, IssueError};
@@ -27,8 +29,11 @@ pub(super) async fn create(registry: &Registry, request: &Request<'_>, body: Inc
     let account =
         account.ok_or_else(|| StatusError::not_found(of_resource(request.resource), name))?;
     let identity = &registry.identity;
-    let lookup =
-        |kind: BoundKind, namespace: &str, name: &str| identity.object(kind, namespace, name);
+    let lookup = |kind: BoundKind, namespace: &str, name: &str| {
+        identity
+            .object(kind, namespace, name)
+            .map(Arc::unwrap_or_clone)
+    };
     let issued = identity
         .issuer()
         .issue(&asked, &account, seconds(), &lookup)
