@@ -24,10 +24,14 @@ const QUOTA_SCOPES: &[&str] = &[
 const POD_CIDR: &str = "node updates may not change podCIDR except from \"\" to valid";
 
 pub(super) fn namespace(object: &Value, errors: &mut ErrorList) {
+    namespace_finalizers(object, |path, _| path, errors);
+}
+
+/// Upstream says which one is wrong only when they are changed.
+fn namespace_finalizers(object: &Value, at: fn(Path, usize) -> Path, errors: &mut ErrorList) {
     let finalizers = list(object, "spec.finalizers").iter();
-    // Upstream does not say which one.
-    let path = Path::new("spec").child("finalizers");
-    for finalizer in finalizers.filter_map(Value::as_str) {
+    for (index, finalizer) in finalizers.filter_map(Value::as_str).enumerate() {
+        let path = at(Path::new("spec").child("finalizers"), index);
         for message in qualified_name(finalizer) {
             errors.push(Error::invalid(&path, finalizer, message));
         }
@@ -41,7 +45,7 @@ pub(super) fn namespace(object: &Value, errors: &mut ErrorList) {
 
 pub(super) fn update_namespace(new: &Value, _: &Value, part: Part, errors: &mut ErrorList) {
     match part {
-        Part::Finalize => namespace(new, errors),
+        Part::Finalize => namespace_finalizers(new, |path, index| path.index(index), errors),
         Part::Status => {
             let phase = Place::top(new, "status").at("phase");
             let deleted = !text(new, "metadata.deletionTimestamp").is_empty();

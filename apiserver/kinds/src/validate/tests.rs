@@ -105,6 +105,7 @@ fn workloads() {
         [
             "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
             "spec.selector: Required value",
+            r#"spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not match template `labels`"#,
         ]
     );
 }
