@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/mainstay/target
 export MAINSTAY_RUN ?= $(CURDIR)/run
 CARGO ?= cargo
 
-.PHONY: help up down setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick crash compare-upstream sim jepsen jepsen-short jepsen-control jepsen-planted
+.PHONY: help up down setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick crash compare-upstream sim jepsen jepsen-short jepsen-apiserver jepsen-control jepsen-planted
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -81,6 +81,10 @@ jepsen: build ## fault tests on real processes: the whole menu, about an hour; r
 
 jepsen-short: build ## a few of them, under five minutes
 	$(CARGO) run --release -p mainstay-jepsen -- short $(JEPSEN)
+
+jepsen-apiserver: build ## two apiservers on three members under every nemesis of theirs, about twenty minutes
+	@scripts/setup faults
+	$(CARGO) run --release -p mainstay-jepsen -- apiservers $(JEPSEN)
 
 jepsen-control: setup ## the same menu against Debian's etcd, where it must find nothing
 	@scripts/setup faults

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::api::{ApiArgs, ApiMenuArgs};
 use crate::nemesis::Nemesis;
 use crate::plan::Plan;
 use crate::subject::{Kind, Subject};
@@ -31,6 +32,10 @@ pub enum Command {
     Menu(MenuArgs),
     /// A few short runs, for `make test`.
     Short(ShortArgs),
+    /// One run of apiservers on a store, under clients and informers of the Kubernetes API.
+    Apiserver(ApiArgs),
+    /// Runs of apiservers under every nemesis of theirs.
+    Apiservers(ApiMenuArgs),
     /// Judges the history in a run's folder again.
     Check {
         /// The folder of a run.

@@ -87,4 +87,27 @@ pub const SET_ELEMENTS: u64 = 200;
 /// Times an optimistic update is tried again after it has definitely lost a race.
 pub const RACES_MAX: usize = 5;
 
+/// Apiservers that stand side by side.
+pub const API_SERVERS: RangeInclusive<usize> = 1..=5;
+/// From the start of an apiserver until it is ready.
+pub const API_READY_DEADLINE: Duration = Duration::from_secs(60);
+/// An orderly end of an apiserver: its requests end, its watches are told to.
+pub const API_EXIT_DEADLINE: Duration = Duration::from_secs(20);
+/// Opening a connection to an apiserver.
+pub const API_CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+/// Bytes of one answer.
+pub const API_ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Bytes of one frame of a watch.
+pub const API_FRAME_BYTES_MAX: usize = 8 << 20;
+/// Between two compactions of the store below apiservers.
+pub const API_COMPACTION_INTERVAL: Duration = Duration::from_millis(200);
+/// Each of the last writes.
+pub const API_LAST_WRITES_DEADLINE: Duration = Duration::from_secs(30);
+/// What a watch may last beyond the time it asked for before it counts as dead.
+pub const WATCH_SILENCE: Duration = Duration::from_secs(4);
+/// Events of one watch that are kept before it is ended and recorded.
+pub const INFORMER_EVENTS_MAX: usize = 100_000;
+/// How long a member may say nothing to the witness, which asks for progress twice a second.
+pub const WITNESS_SILENCE: Duration = Duration::from_secs(3);
+
 const _: () = assert!(WARM_TIME.as_secs() < RUN_TIME_MIN.as_secs());

@@ -8,12 +8,13 @@
 
 use anyhow::Result;
 use clap::Parser;
+use mainstay_jepsen::api::ApiNemesis;
 use mainstay_jepsen::cli::{Cli, Command};
 use mainstay_jepsen::nemesis::Nemesis;
 use mainstay_jepsen::run::interrupted;
 use mainstay_jepsen::verdict::Grade;
 use mainstay_jepsen::workload::Workload;
-use mainstay_jepsen::{menu, one, series};
+use mainstay_jepsen::{api, menu, one, series};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use tokio::signal::unix::{SignalKind, signal};
@@ -79,6 +80,13 @@ async fn obey(command: Command) -> Result<Grade> {
             say(&format!("{}", dir.join("report.html").display()));
             Ok(result.grade)
         }
+        Command::Apiserver(args) => {
+            let (result, dir) = api::carry_out(&args.plan()?, say).await?;
+            say(&series::verdict_line(&result));
+            say(&format!("{}", dir.join("report.html").display()));
+            Ok(result.grade)
+        }
+        Command::Apiservers(args) => api::menu(&args, say).await,
         Command::Menu(args) => {
             let plans = menu::menu(&args)?;
             if args.dry_run {
@@ -87,9 +95,15 @@ async fn obey(command: Command) -> Result<Grade> {
             }
             series::series(&plans, say).await
         }
-        Command::Short(args) => series::series(&menu::short(&args)?, say).await,
+        Command::Short(args) => {
+            let grade = series::series(&menu::short(&args)?, say).await?;
+            Ok(grade.max(api::short(&args, say).await?))
+        }
         Command::Check { dir } => {
-            let result = one::judge_again(&dir).await?;
+            let result = match api::judge_again(&dir).await? {
+                Some(result) => result,
+                None => one::judge_again(&dir).await?,
+            };
             say(&series::verdict_line(&result));
             for anomaly in &result.anomalies {
                 say(&format!("{}: {}", anomaly.kind, anomaly.text));
@@ -103,6 +117,10 @@ async fn obey(command: Command) -> Result<Grade> {
                 .for_each(|workload| println!("  {workload:<20} {}", workload.about()));
             println!("\nnemeses");
             Nemesis::ALL
+                .iter()
+                .for_each(|nemesis| println!("  {nemesis:<20} {}", nemesis.about()));
+            println!("\nnemeses of apiservers");
+            ApiNemesis::ALL
                 .iter()
                 .for_each(|nemesis| println!("  {nemesis:<20} {}", nemesis.about()));
             Ok(Grade::Valid)

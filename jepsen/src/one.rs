@@ -17,7 +17,7 @@ use tokio::time::timeout;
 /// result; a run that failed on the way has a result that says so.
 pub async fn carry_out(plan: &Plan, say: fn(&str)) -> Result<(RunResult, PathBuf)> {
     plan.check()?;
-    let dir = make_folder(plan)?;
+    let dir = make_folder(&plan.out, &plan.name())?;
     let name = dir
         .file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -84,21 +84,21 @@ fn opinion(reading: &Reading) -> Judgement {
     judge_reading(reading, &options)
 }
 
-fn make_folder(plan: &Plan) -> Result<PathBuf> {
-    std::fs::create_dir_all(&plan.out)
-        .with_context(|| format!("creating {}", plan.out.display()))?;
+/// A folder of its own for a run.
+pub(crate) fn make_folder(out: &Path, run: &str) -> Result<PathBuf> {
+    std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .context("the clock is before 1970")?;
     // Folders sort by time, and the name says what was run.
     for attempt in 0..100_u32 {
-        let name = format!("{}-{}", now.as_secs() + u64::from(attempt), plan.name());
-        let dir = plan.out.join(name);
+        let name = format!("{}-{run}", now.as_secs() + u64::from(attempt));
+        let dir = out.join(name);
         match std::fs::create_dir(&dir) {
             Ok(()) => return Ok(dir),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).with_context(|| format!("creating {}", dir.display())),
         }
     }
-    bail!("no free name for a run in {}", plan.out.display());
+    bail!("no free name for a run in {}", out.display());
 }

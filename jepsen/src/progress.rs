@@ -41,7 +41,8 @@ impl Board {
         self.state().faults.remove(name);
     }
 
-    fn shown(&self) -> (&'static str, String) {
+    /// The phase, and what acts at the moment.
+    pub(crate) fn shown(&self) -> (&'static str, String) {
         let state = self.state();
         let faults: Vec<&str> = state.faults.values().map(String::as_str).collect();
         let faults = if faults.is_empty() {

@@ -1,12 +1,15 @@
 //! What a run leaves behind: `result.json` for programs, `report.html` for people, and a page over all runs.
 
-mod html;
+pub(crate) mod html;
 mod index;
 mod page;
 mod plot;
 
 pub use self::index::write_index;
 pub use self::page::write_page;
+pub(crate) use self::page::{
+    checkers as checkers_html, figures as figures_html, head as head_html,
+};
 
 use crate::figures::Figures;
 use crate::known::Subjected;

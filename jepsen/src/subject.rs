@@ -99,7 +99,7 @@ fn version_of(path: &Path) -> Result<(String, Version)> {
 }
 
 /// A binary in the folder of the running one, or above it when that is `deps`, where tests lie.
-fn beside_the_harness(name: &str) -> Result<PathBuf> {
+pub(crate) fn beside_the_harness(name: &str) -> Result<PathBuf> {
     let executable = std::env::current_exe().context("finding the harness's own path")?;
     let mut dir = executable
         .parent()

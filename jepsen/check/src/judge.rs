@@ -61,7 +61,8 @@ pub fn judge(history: &History, options: &Options) -> Judgement {
     }
 }
 
-fn merge(reports: &[Report]) -> Verdict {
+/// The verdict that follows from all reports.
+pub(crate) fn merge(reports: &[Report]) -> Verdict {
     let anomalies: Vec<_> = reports
         .iter()
         .flat_map(|report| report.anomalies.clone())

@@ -16,7 +16,9 @@
 //! | [`coverage`] | runs that did not do what they had to: a fault of the harness, not of the store |
 //! | [`shape`] | histories that break the rules of recording: likewise |
 //!
-//! What a recorder should know:
+//! [`api`] has the same for clients of the Kubernetes API: another history, and checkers of its own.
+//!
+//! What a recorder of a store's history should know:
 //!
 //! * One watcher of everything (key and end `"\0"`, from revision 1, with previous pairs) makes verdicts exact:
 //!   revisions that no answer claims are then known whole. Without it some histories are "unknown".
@@ -31,6 +33,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod coverage;
 mod cycles;
 pub mod history;

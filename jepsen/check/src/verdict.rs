@@ -142,6 +142,12 @@ pub enum AnomalyKind {
     SetDuplicate,
     SetPhantom,
     ListBroken,
+    // Objects of the Kubernetes API.
+    UnguardedUpdate,
+    WrongUid,
+    EpochBack,
+    DoubleOwner,
+    FailedAtEnd,
     // Members.
     ReplicasDiffer,
     LogFinding,

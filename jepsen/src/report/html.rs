@@ -12,7 +12,7 @@ pre{background:#8881;padding:.7em;border-radius:4px}.grade{padding:.1em .6em;bor
 .harness-fault{background:#5b5b66}.wide{overflow-x:auto}svg text{fill:currentColor}";
 
 /// A whole page.
-pub(super) fn page(title: &str, body: &str) -> String {
+pub(crate) fn page(title: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
          <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n",
@@ -21,7 +21,7 @@ pub(super) fn page(title: &str, body: &str) -> String {
 }
 
 /// Text that means nothing to a browser.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -36,7 +36,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// A table; columns from the second on are numbers if `numbers`.
-pub(super) fn table(head: &[&str], rows: &[Vec<String>], numbers: bool) -> String {
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>], numbers: bool) -> String {
     let class = |column: usize| {
         if numbers && column > 0 {
             " class=\"n\""
@@ -61,7 +61,7 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>], numbers: bool) -> Strin
 }
 
 /// The mark of a verdict.
-pub(super) fn grade(grade: crate::verdict::Grade) -> String {
+pub(crate) fn grade(grade: crate::verdict::Grade) -> String {
     format!("<span class=\"grade {grade}\">{grade}</span>")
 }
 

@@ -29,7 +29,8 @@ pub fn write_page(dir: &Path, result: &RunResult, history: &History) -> Result<(
         .with_context(|| format!("writing {}", path.display()))
 }
 
-fn head(result: &RunResult) -> String {
+/// What was run, and how to run it again.
+pub(crate) fn head(result: &RunResult) -> String {
     let rows = [
         ("workload", result.workload.clone()),
         ("nemesis", result.nemeses.clone()),
@@ -122,7 +123,8 @@ fn one(anomaly: &Shown, history: &History) -> String {
     html
 }
 
-fn figures(result: &RunResult) -> String {
+/// What the clients did, in numbers.
+pub(crate) fn figures(result: &RunResult) -> String {
     let figures = &result.figures;
     let mut html = format!(
         "<h2>Figures</h2>\n<p>{} operations, {:.0} successful per second, {} unknown; {} watches, {} events; {} changes of leader; \
@@ -219,7 +221,8 @@ fn faults(history: &History) -> String {
     )
 }
 
-fn checkers(result: &RunResult) -> String {
+/// What each checker looked at.
+pub(crate) fn checkers(result: &RunResult) -> String {
     let rows: Vec<Vec<String>> = result
         .checkers
         .iter()

@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
-use super::record::Record;
 use super::store::History;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::limits::{BAD_LINES_MAX, LINE_BYTES_MAX, WRITE_BUFFER_BYTES};
 
 /// Writes records as lines, through a buffer. [`HistoryWriter::finish`] must be called at the end: errors
@@ -29,7 +31,7 @@ impl<W: Write> HistoryWriter<W> {
         }
     }
 
-    pub fn write(&mut self, record: &Record) -> io::Result<()> {
+    pub fn write(&mut self, record: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.out, record)?;
         self.out.write_all(b"\n")
     }
@@ -71,15 +73,29 @@ pub fn read_file(path: &Path) -> io::Result<Reading> {
 }
 
 /// Reads to the end. Empty lines are skipped; lines that are no records are reported, not fatal.
-pub fn read_history(mut from: impl BufRead) -> io::Result<Reading> {
-    let mut reading = Reading::default();
+pub fn read_history(from: impl BufRead) -> io::Result<Reading> {
+    let mut history = History::default();
+    let (bad, bad_count) = read_lines(from, |record| history.push(record))?;
+    Ok(Reading {
+        history,
+        bad,
+        bad_count,
+    })
+}
+
+/// The same for any kind of record: the first bad lines, and how many there are.
+pub(crate) fn read_lines<R: DeserializeOwned>(
+    mut from: impl BufRead,
+    mut push: impl FnMut(R),
+) -> io::Result<(Vec<BadLine>, u64)> {
+    let (mut bad, mut bad_count) = (Vec::new(), 0);
     let mut line = Vec::new();
     let mut number = 0;
     let limit = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
     loop {
         line.clear();
         if from.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
-            return Ok(reading);
+            return Ok((bad, bad_count));
         }
         number += 1;
         if line.len() >= LINE_BYTES_MAX && !line.ends_with(b"\n") {
@@ -92,17 +108,17 @@ pub fn read_history(mut from: impl BufRead) -> io::Result<Reading> {
             continue;
         }
         match serde_json::from_slice(&line) {
-            Ok(record) => reading.history.push(record),
-            Err(error) => reading.report(number, error.to_string()),
-        }
-    }
-}
-
-impl Reading {
-    fn report(&mut self, line: u64, reason: String) {
-        self.bad_count += 1;
-        if self.bad.len() < BAD_LINES_MAX {
-            self.bad.push(BadLine { line, reason });
+            Ok(record) => push(record),
+            Err(error) => {
+                bad_count += 1;
+                if bad.len() < BAD_LINES_MAX {
+                    let reason = error.to_string();
+                    bad.push(BadLine {
+                        line: number,
+                        reason,
+                    });
+                }
+            }
         }
     }
 }

@@ -23,7 +23,9 @@ mod watch;
 
 pub use self::answer::{Answer, Failure, FailureKind, KeyValue, OpResult};
 pub use self::blob::Blob;
+pub(crate) use self::file::read_lines;
 pub use self::file::{BadLine, HistoryWriter, Reading, read_file, read_history};
+pub(crate) use self::op::is_false;
 pub use self::op::{Cmp, Compare, DeleteOp, GrantOp, Op, OpKind, PutOp, RangeOp, Target, TxnOp};
 pub use self::record::{Fault, LogFinding, LogLevel, MemberFacts, Operation, Outcome, Record};
 pub use self::run::{Demand, RunInfo};

@@ -177,7 +177,7 @@ pub(super) fn is_zero(number: &i64) -> bool {
     clippy::trivially_copy_pass_by_ref,
     reason = "serde asks for this form"
 )]
-pub(super) fn is_false(flag: &bool) -> bool {
+pub(crate) fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
