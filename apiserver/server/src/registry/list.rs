@@ -92,27 +92,51 @@ impl Selection {
 
     /// The narrowest part of the cache with all selected objects.
     pub(super) fn scope(&self, registry: &Registry, request: &Request<'_>) -> Scope {
+        match self.place(request.resource, &request.target.namespace) {
+            Place::Object(namespace, name) => {
+                Scope::Key(registry.keys.object(request.resource, namespace, name))
+            }
+            Place::Index(value) => Scope::index(value),
+            Place::Namespace(namespace) => Scope::namespace(namespace),
+            Place::All => Scope::All,
+        }
+    }
+
+    /// Where everything selected is, for a request about a namespace or, if that is empty, about all.
+    fn place<'a>(&'a self, resource: &Resource, asked: &'a str) -> Place<'a> {
         let exact = |name: &str| self.fields.requires_exactly(name);
         let namespace = match exact("metadata.namespace") {
-            Some(namespace) if request.target.namespace.is_empty() => namespace,
-            _ => request.target.namespace.as_str(),
+            Some(namespace) if asked.is_empty() => namespace,
+            _ => asked,
         };
         if let Some(name) = exact("metadata.name")
-            && (!request.resource.namespaced || !namespace.is_empty())
+            && (!resource.namespaced || !namespace.is_empty())
         {
-            return Scope::Key(registry.keys.object(request.resource, namespace, name));
+            return Place::Object(namespace, name);
         }
-        if let Some(indexed) = codec::index_field(request.resource)
+        // An index knows no namespaces: whoever asks about one must not be shown others.
+        if asked.is_empty()
+            && let Some(indexed) = codec::index_field(resource)
             && let Some(value) = exact(indexed)
             && !value.is_empty()
         {
-            return Scope::index(value);
+            return Place::Index(value);
         }
         match namespace {
-            "" => Scope::All,
-            namespace => Scope::namespace(namespace),
+            "" => Place::All,
+            namespace => Place::Namespace(namespace),
         }
     }
+}
+
+/// A part of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place<'a> {
+    /// Namespace and name.
+    Object(&'a str, &'a str),
+    Index(&'a str),
+    Namespace(&'a str),
+    All,
 }
 
 /// Where the next page begins.
@@ -515,5 +539,35 @@ impl Registry {
                 Ok(with_revision(value, object.revision))
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ListOptions, Place, Selection};
+    use crate::request::Query;
+
+    fn check(asked: &str, selector: &str, wanted: Place<'_>) {
+        let pods = mainstay_schema::resource("", "v1", "pods").unwrap();
+        let query = format!("fieldSelector={}", selector.replace('=', "%3D"));
+        let options = ListOptions::parse(&Query::parse(Some(&query)), false).unwrap();
+        let selection = Selection::parse(pods, &options).unwrap();
+        let place = selection.place(pods, asked);
+        assert_eq!(place, wanted, "{selector} in {asked:?}");
+    }
+
+    #[test]
+    fn the_narrowest_part_with_all_that_is_selected() {
+        check("", "", Place::All);
+        check("a", "", Place::Namespace("a"));
+        check("", "spec.nodeName=n", Place::Index("n"));
+        check("", "metadata.namespace=b", Place::Namespace("b"));
+        check("", "metadata.name=p", Place::All);
+        check("a", "metadata.name=p", Place::Object("a", "p"));
+    }
+
+    #[test]
+    fn pods_of_a_node_in_one_namespace_were_those_of_all_namespaces() {
+        check("a", "spec.nodeName=n", Place::Namespace("a"));
     }
 }

@@ -65,8 +65,8 @@ impl Registry {
                 Ok(Tried::Done(written)) => return Ok(written),
                 Ok(Tried::Again(newer)) => newer,
                 // What the cache knows may be old: the newest object decides.
-                Err(_) if !fresh => self.newest(&key).await?,
-                Err(e) => return Err(e),
+                Err(failed) if failed.may_be_of_age(fresh) => self.newest(&key).await?,
+                Err(Failed::Refused(e) | Failed::Write(e)) => return Err(e),
             };
             fresh = true;
             attempts -= 1;
@@ -117,7 +117,7 @@ impl Registry {
         change: &Change<'_>,
         stored: &Stored,
         fresh: bool,
-    ) -> Result<Tried, StatusError> {
+    ) -> Result<Tried, Failed> {
         let resource = asked.resource;
         let old = self.decode_stored(resource, &stored.value)?;
         let shown = with_revision(old, stored.revision);
@@ -134,7 +134,7 @@ impl Registry {
                     Ok(prepared) => prepared,
                     Err(e) => {
                         claims.give_back().await;
-                        return Err(e);
+                        return Err(e.into());
                     }
                 }
             }
@@ -143,7 +143,8 @@ impl Registry {
         if bytes == stored.value {
             // Nothing changes, so nothing is written; but only the newest object can tell.
             if !fresh {
-                return Err(StatusError::modified(of_resource(resource), asked.name));
+                let modified = StatusError::modified(of_resource(resource), asked.name);
+                return Err(Failed::Refused(modified));
             }
             let same = Some((bytes, stored.revision));
             return Ok(Tried::done(shown, same, stored.revision, warnings));
@@ -170,7 +171,7 @@ impl Registry {
         if matches!(updated, Err(Failure::LeaseNotFound)) {
             self.leases.forget(lease).await;
         }
-        match updated.map_err(|e| store_failure(&e))? {
+        match updated.map_err(|e| Failed::Write(store_failure(&e)))? {
             Updated::Done(revision) => {
                 self.changed(resource, &shown, &new);
                 Ok(Tried::done(
@@ -191,12 +192,12 @@ impl Registry {
         stored: &Stored,
         new: Value,
         warnings: Vec<String>,
-    ) -> Result<Tried, StatusError> {
+    ) -> Result<Tried, Failed> {
         let deleted = self
             .client
             .delete(stored.key.clone(), stored.revision)
             .await
-            .map_err(|e| store_failure(&e))?;
+            .map_err(|e| Failed::Write(store_failure(&e)))?;
         match deleted {
             mainstay_apistore::Deleted::Done(revision) => {
                 self.deleted(asked.resource, &new);
@@ -282,6 +283,29 @@ impl Registry {
     }
 }
 
+/// Why an attempt came to nothing.
+#[derive(Debug)]
+enum Failed {
+    /// Before anything was written.
+    Refused(StatusError),
+    /// The write failed, and may yet have been carried out. Whoever tried it again would meet its own write, and call
+    /// that a conflict, or carry it out twice.
+    Write(StatusError),
+}
+
+impl Failed {
+    /// Whether the object from which the attempt started can be the reason.
+    fn may_be_of_age(&self, fresh: bool) -> bool {
+        matches!(self, Self::Refused(_)) && !fresh
+    }
+}
+
+impl From<StatusError> for Failed {
+    fn from(e: StatusError) -> Self {
+        Self::Refused(e)
+    }
+}
+
 enum Tried {
     Done(Written),
     /// Somebody was faster; this is what is there now.
@@ -325,4 +349,23 @@ pub(super) fn is_finished(object: &Value) -> bool {
         && object["spec"]["finalizers"]
             .as_array()
             .is_none_or(Vec::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failed, StatusError};
+
+    #[test]
+    fn an_update_of_unknown_outcome_was_tried_again_and_called_a_conflict() {
+        let error = || StatusError::bad_request("any");
+        let cases = [
+            (Failed::Refused(error()), false, true),
+            (Failed::Refused(error()), true, false),
+            (Failed::Write(error()), false, false),
+            (Failed::Write(error()), true, false),
+        ];
+        for (failed, fresh, again) in cases {
+            assert_eq!(failed.may_be_of_age(fresh), again, "{failed:?}, {fresh}");
+        }
+    }
 }
