@@ -1,7 +1,7 @@
 //! The engine itself.
 
 use crate::cursor::{RocksCursor, bounded};
-use crate::limits::{GARBAGE_FACTOR, STALL_PATIENCE};
+use crate::limits::{GARBAGE_FACTOR, OLDER_MERGES_PATIENCE, OLDER_MERGES_PAUSE, STALL_PATIENCE};
 use crate::sums::Sums;
 use crate::{RocksOptions, tuning};
 use bytes::Bytes;
@@ -171,6 +171,19 @@ impl RocksEngine {
         files / GARBAGE_FACTOR > alive
     }
 
+    /// Merging that has begun keeps what may be dropped only since, and a compaction passes over files that are made
+    /// while it runs: waits, within limits, until none is under way that began earlier.
+    fn await_older_merges(&self) {
+        let deadline = Instant::now() + OLDER_MERGES_PATIENCE;
+        let running = || {
+            self.db
+                .property_int_value(properties::NUM_RUNNING_COMPACTIONS)
+        };
+        while running().is_ok_and(|count| count.unwrap_or(0) > 0) && Instant::now() < deadline {
+            std::thread::sleep(OLDER_MERGES_PAUSE);
+        }
+    }
+
     /// Flushes and compactions that failed since the engine was opened.
     fn background_failures(&self) -> u64 {
         let count = self.db.property_int_value(properties::BACKGROUND_ERRORS);
@@ -314,6 +327,7 @@ impl Engine for RocksEngine {
             *reclaimed = rev;
         }
         let failures = self.background_failures();
+        self.await_older_merges();
         self.compact(Cf::Hist, None, None);
         // What was deleted is only a mark so far. Merging is cheap where it is most of what there is.
         self.compact(Cf::Log, None, Some(&rev.to_be_bytes()));

@@ -8,6 +8,11 @@ pub(crate) const BACKGROUND_JOBS_MAX: i32 = 2;
 /// How long flushing and merging may hold up writes after a failure before the disk counts as full.
 pub(crate) const STALL_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a reclamation waits for merging that began before it: a busy database may always merge something …
+pub(crate) const OLDER_MERGES_PATIENCE: Duration = Duration::from_secs(5);
+/// … and how often it looks.
+pub(crate) const OLDER_MERGES_PAUSE: Duration = Duration::from_millis(2);
+
 /// Table files held open. Beyond it the least recently used are closed.
 pub(crate) const OPEN_FILES_MAX: i32 = 2048;
 
