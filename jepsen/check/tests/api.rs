@@ -447,6 +447,19 @@ fn what_is_allowed_is_no_anomaly() {
             (refused.outcome, refused.unsent) = (Outcome::Fail, true);
             h.calls.push(refused);
         }),
+        ("no address is left while a server ends in order", |h| {
+            h.faults.push(Fault {
+                name: "term".into(),
+                targets: vec!["s0".into()],
+                start: 900,
+                end: Some(990),
+                proof: Some("ended".into()),
+            });
+            let mut full = call(92, Verb::Create, "", 950, 960);
+            (full.outcome, full.status) = (Outcome::Unknown, 500);
+            full.error = "InternalError: failed to allocate a serviceIP: range is full".into();
+            h.calls.push(full);
+        }),
         ("a watch may end anywhere", |h| {
             events(h, 0).truncate(2);
         }),

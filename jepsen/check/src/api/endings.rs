@@ -9,6 +9,8 @@ use super::history::{ApiHistory, Call};
 const TERM: &str = "term";
 /// What another fault may still do after it has ended, nanoseconds: elections, connections that are found dead.
 const AFTERMATH_NS: u64 = 10_000_000_000;
+/// What a server says that has no address or port left, as upstream.
+const FULL: &str = "range is full";
 /// The least code that blames the server.
 const SERVER_ERROR: u16 = 500;
 
@@ -33,7 +35,8 @@ pub(super) fn check(history: &ApiHistory) -> Report {
         };
         for call in history.calls.iter().filter(its) {
             report.count("requests during them", 1);
-            let broken = call.status >= SERVER_ERROR
+            // Also a 500, but one that says why, and would say so at any time.
+            let broken = call.status >= SERVER_ERROR && !call.error.contains(FULL)
                 || (call.outcome != Outcome::Ok && call.status == 0 && !call.unsent);
             if broken {
                 let text = format!(
