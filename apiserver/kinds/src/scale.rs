@@ -28,9 +28,14 @@ pub fn scale_of<'a>(kind: impl Into<KindRef<'a>>, object: &Value) -> Value {
     if !selector.is_empty() {
         set(&mut status, "selector", selector);
     }
+    // Nothing is shown of none that are wanted, as upstream.
+    let spec = match int(object, "spec.replicas") {
+        0 => json!({}),
+        replicas => json!({"replicas": replicas}),
+    };
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
-        "spec": {"replicas": int(object, "spec.replicas")}, "status": status,
+        "spec": spec, "status": status,
     })
 }
 

@@ -24,8 +24,25 @@ pub(super) fn update_namespace(new: &mut Value, old: &Value, part: Part, _: &Con
     }
 }
 
+pub(super) fn create_node(node: &mut Value, _: &Context<'_>) {
+    pod_ranges(node);
+}
+
+/// A node's range of pod addresses is the first of its ranges; where both are said, the one counts.
+fn pod_ranges(node: &mut Value) {
+    let one = text(node, "spec.podCIDR").to_owned();
+    let first = list(node, "spec.podCIDRs").first();
+    let first = first.and_then(Value::as_str).unwrap_or_default().to_owned();
+    match (one.is_empty(), first.is_empty()) {
+        (false, _) if one != first => set(node, "spec.podCIDRs", json!([one])),
+        (true, false) => set(node, "spec.podCIDR", first),
+        _ => {}
+    }
+}
+
 /// The source of a node's configuration, given up long ago, is only kept where it was.
 pub(super) fn update_node(new: &mut Value, old: &Value, part: Part, _: &Context<'_>) {
+    pod_ranges(new);
     if part == Part::Status && !has(old, "status.config") {
         take(new, "status.config");
     }

@@ -112,7 +112,7 @@ pub(super) static TABLE: &[Strategy] = &[
         .status(Initial(r#"{"phase": "Active"}"#))
         .on_create(cluster::create_namespace)
         .on_update(cluster::update_namespace),
-    core("Node").status(AsCreated).on_update(cluster::update_node),
+    core("Node").status(AsCreated).on_create(cluster::create_node).on_update(cluster::update_node),
     core("PersistentVolume")
         .status(Initial(r#"{"phase": "Pending"}"#))
         .on_create(storage::create_volume)

@@ -19,13 +19,7 @@ const METRICS: [(&str, &str); 5] = [
 ];
 
 pub(super) fn autoscaler(object: &Value, errors: &mut ErrorList) {
-    let target = Place::top(object, "spec").at("scaleTargetRef");
-    if lacks_group(object) {
-        let detail = "apiVersion must specify API group";
-        let version = target.at("apiVersion");
-        errors.push(Error::invalid(&version.path, version.text(), detail));
-    }
-    whole(object, errors);
+    whole(object, lacks_group(object), errors);
 }
 
 /// Nothing of the core group but replication controllers can be scaled.
@@ -35,7 +29,8 @@ fn lacks_group(object: &Value) -> bool {
         && target("spec.scaleTargetRef.kind") != "ReplicationController"
 }
 
-fn whole(object: &Value, errors: &mut ErrorList) {
+/// `ungrouped`: whether what is scaled is to be told that it lacks a group.
+fn whole(object: &Value, ungrouped: bool, errors: &mut ErrorList) {
     let spec = Place::top(object, "spec");
     let (min, max) = (spec.at("minReplicas"), spec.at("maxReplicas"));
     if min.number().is_some_and(|min| min < 1) {
@@ -57,6 +52,11 @@ fn whole(object: &Value, errors: &mut ErrorList) {
         } else {
             place.messages(path_segment_name(place.text()), errors);
         }
+    }
+    if ungrouped {
+        let detail = "apiVersion must specify API group";
+        let version = spec.at("scaleTargetRef.apiVersion");
+        errors.push(Error::invalid(&version.path, version.text(), detail));
     }
     if text(object, "apiVersion") == "autoscaling/v1" {
         let target = spec.at("targetCPUUtilizationPercentage");
@@ -245,7 +245,7 @@ pub(super) fn update(new: &Value, old: &Value, part: Part, errors: &mut ErrorLis
         }
     } else if lacks_group(old) {
         // Stored before this was a rule, or by a server without it.
-        whole(new, errors);
+        whole(new, false, errors);
     } else {
         autoscaler(new, errors);
     }

@@ -38,20 +38,19 @@ const USAGES: &[&str] = &[
     "timestamping",
 ];
 
+/// The signer of requests from before signers had names.
+const LEGACY_SIGNER: &str = "kubernetes.io/legacy-unknown";
+
 pub(super) fn request(object: &Value, errors: &mut ErrorList) {
     let spec = Place::top(object, "spec");
     let request = spec.at("request");
-    if request.is_empty() {
-        request.required("", errors);
-    } else {
-        let bytes = STANDARD.decode(request.text()).unwrap_or_default();
-        if !bytes
-            .windows(30)
-            .any(|part| part == b"-----BEGIN CERTIFICATE REQUEST")
-        {
-            let detail = "PEM block type must be CERTIFICATE REQUEST";
-            request.invalid(detail, errors);
-        }
+    let bytes = STANDARD.decode(request.text()).unwrap_or_default();
+    if !bytes
+        .windows(30)
+        .any(|part| part == b"-----BEGIN CERTIFICATE REQUEST")
+    {
+        let detail = "PEM block type must be CERTIFICATE REQUEST";
+        request.invalid(detail, errors);
     }
     let usages = spec.at("usages");
     usages.must_be_set(errors);
@@ -63,6 +62,10 @@ pub(super) fn request(object: &Value, errors: &mut ErrorList) {
         }
     }
     signer_name(&spec.at("signerName"), errors);
+    if spec.at("signerName").text() == LEGACY_SIGNER {
+        let detail = "the legacy signerName is not allowed via this API version";
+        spec.at("signerName").invalid(detail, errors);
+    }
     let expiration = spec.at("expirationSeconds");
     if expiration
         .number()

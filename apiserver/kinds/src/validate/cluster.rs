@@ -21,6 +21,36 @@ const QUOTA_SCOPES: &[&str] = &[
     "Terminating",
     "VolumeAttributesClass",
 ];
+/// What a quota counts, of the resources without a domain; huge pages are counted too.
+const QUOTA_RESOURCES: &[&str] = &[
+    "configmaps",
+    "cpu",
+    "ephemeral-storage",
+    "limits.cpu",
+    "limits.ephemeral-storage",
+    "limits.memory",
+    "memory",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "requests.cpu",
+    "requests.ephemeral-storage",
+    "requests.memory",
+    "requests.storage",
+    "resourcequotas",
+    "secrets",
+    "services",
+    "services.loadbalancers",
+    "services.nodeports",
+];
+const QUOTA_POD_RESOURCES: &[&str] = &[
+    "cpu",
+    "limits.cpu",
+    "limits.memory",
+    "memory",
+    "requests.cpu",
+    "requests.memory",
+];
 const POD_CIDR: &str = "node updates may not change podCIDR except from \"\" to valid";
 
 pub(super) fn namespace(object: &Value, errors: &mut ErrorList) {
@@ -153,10 +183,32 @@ pub(super) fn update_node(new: &Value, old: &Value, _: Part, errors: &mut ErrorL
     }
 }
 
+/// Whether a quota may count this resource, of those without a domain.
+fn is_quota_resource(name: &str) -> bool {
+    QUOTA_RESOURCES.contains(&name)
+        || name.starts_with("hugepages-")
+        || name.starts_with("requests.hugepages-")
+}
+
+/// Whether anything of a scope can have this resource: most scopes choose among pods.
+fn scope_fits(scope: &str, resource: &str) -> bool {
+    match scope {
+        "BestEffort" => resource == "pods",
+        "VolumeAttributesClass" => {
+            matches!(resource, "persistentvolumeclaims" | "requests.storage")
+        }
+        _ => resource == "pods" || QUOTA_POD_RESOURCES.contains(&resource),
+    }
+}
+
 /// Names and amounts of a quota's list.
 fn quota_list(list: &Place<'_>, errors: &mut ErrorList) {
     for (name, amount) in list.entries() {
         resources::name(name, &amount.path, errors);
+        if !name.contains('/') && !is_quota_resource(name) {
+            let detail = "must be a standard resource for quota";
+            errors.push(Error::invalid(&amount.path, name, detail));
+        }
         resources::amount(name, &amount, errors);
     }
 }
@@ -166,9 +218,20 @@ pub(super) fn quota(object: &Value, errors: &mut ErrorList) {
     quota_list(&spec.at("hard"), errors);
     let scopes = spec.at("scopes");
     let mut seen = BTreeSet::new();
+    let limited: Vec<&str> = spec.at("hard").entries().map(|(name, _)| name).collect();
+    let unfit = |scope: &str| {
+        let limited = limited.iter().filter(|name| is_quota_resource(name));
+        let known = QUOTA_SCOPES.contains(&scope);
+        limited
+            .filter(|name| known && !scope_fits(scope, name))
+            .count()
+    };
     for scope in scopes.items() {
         if !QUOTA_SCOPES.contains(&scope.text()) {
             scopes.invalid("unsupported scope", errors);
+        }
+        for _ in 0..unfit(scope.text()) {
+            scopes.invalid("unsupported scope applied to resource", errors);
         }
         seen.insert(scope.text());
     }
@@ -186,6 +249,12 @@ pub(super) fn quota(object: &Value, errors: &mut ErrorList) {
             expression
                 .at("scopeName")
                 .invalid("unsupported scope", errors);
+        }
+        for _ in 0..unfit(expression.at("scopeName").text()) {
+            let selector = spec.at("scopeSelector");
+            let path = selector.path.child("matchExpressions");
+            let detail = "unsupported scope applied to resource";
+            errors.push(Error::invalid(&path, selector.value.clone(), detail));
         }
         match operator.text() {
             "In" | "NotIn" if values.is_empty() => {

@@ -55,8 +55,15 @@ fn claim_spec(spec: &Place<'_>, errors: &mut ErrorList) {
     at_most(&requests, REQUESTS_MAX, errors);
     let mut names = BTreeSet::new();
     for one in requests.items() {
-        name_once(&one.at("name"), &mut names, errors);
+        let name = one.at("name");
+        match name.is_empty() {
+            true => name.required("", errors),
+            false => name.dns_label(errors),
+        }
         request(&one, errors);
+        if !names.insert(name.text()) {
+            errors.push(Error::duplicate(&one.path, name.text()));
+        }
     }
     let known = |name: &Place<'_>| names.contains(name.text().split('/').next().unwrap_or(""));
     let refers = |place: &Place<'_>, errors: &mut ErrorList| {
@@ -73,7 +80,8 @@ fn claim_spec(spec: &Place<'_>, errors: &mut ErrorList) {
         if attribute.is_set() {
             attribute.messages(fully_qualified(attribute.text()), errors);
         } else if !constraint.at("distinctAttribute").is_set() {
-            attribute.required("", errors);
+            let detail = "exactly one of \"matchAttribute\" or \"distinctAttribute\" is required, but multiple fields are set";
+            constraint.required(detail, errors);
         }
     }
     let configs = devices.at("config");

@@ -96,10 +96,10 @@ pub(super) fn slice(object: &Value, errors: &mut ErrorList) {
         ));
         return;
     }
+    slice_ports(&Place::top(object, "ports"), errors);
     for endpoint in endpoints.items() {
         slice_endpoint(&endpoint, kind.text(), errors);
     }
-    slice_ports(&Place::top(object, "ports"), errors);
 }
 
 fn slice_endpoint(endpoint: &Place<'_>, kind: &str, errors: &mut ErrorList) {
@@ -115,12 +115,12 @@ fn slice_endpoint(endpoint: &Place<'_>, kind: &str, errors: &mut ErrorList) {
     }
     for address in addresses.items() {
         match (kind, parse_ip_sloppy(address.text())) {
-            ("IPv4", Some(IpAddr::V6(_)) | None) => {
-                address.invalid("must be an IPv4 address", errors)
-            }
-            ("IPv6", Some(IpAddr::V4(_)) | None) => {
-                address.invalid("must be an IPv6 address", errors)
-            }
+            ("IPv4" | "IPv6", None) => address.invalid(
+                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+                errors,
+            ),
+            ("IPv4", Some(IpAddr::V6(_))) => address.invalid("must be an IPv4 address", errors),
+            ("IPv6", Some(IpAddr::V4(_))) => address.invalid("must be an IPv6 address", errors),
             ("IPv4" | "IPv6", Some(_)) => usable_address(&address, errors),
             ("FQDN", _) => address.dns_subdomain(errors),
             _ => {}
@@ -159,10 +159,8 @@ fn slice_ports(ports: &Place<'_>, errors: &mut ErrorList) {
         if !names.insert(name.text()) {
             name.duplicate(errors);
         }
+        // Upstream does not look at the numbers of ports here.
         port.at("protocol").one_of(PROTOCOLS, errors);
-        if port.at("port").is_set() {
-            port.at("port").port(errors);
-        }
         if port.at("appProtocol").is_set() {
             port.at("appProtocol").qualified_name(errors);
         }

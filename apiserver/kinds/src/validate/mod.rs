@@ -59,10 +59,31 @@ pub fn validate_create<'a>(kind: impl Into<KindRef<'a>>, object: &Value) -> Erro
     let kind = kind.into();
     let rule = Strategy::of(kind).name_rule();
     let mut errors = object_meta(object, is_namespaced(kind), rule, &Path::new("metadata"));
+    finalizers(kind, object, &mut errors);
     if let Some(row) = rows::of(kind) {
         (row.create)(object, &mut errors);
     }
     errors
+}
+
+/// Finalizers without a domain are those the system knows.
+fn finalizers(kind: KindRef<'_>, object: &Value, errors: &mut ErrorList) {
+    // Upstream checks the kinds of these groups by the rules of all metadata alone.
+    if matches!(
+        kind.group,
+        "apiextensions.k8s.io" | "apiregistration.k8s.io"
+    ) {
+        return;
+    }
+    let finalizers = place::Place::top(object, "metadata").at("finalizers");
+    for finalizer in finalizers.items() {
+        let name = finalizer.text();
+        let standard = ["kubernetes", "orphan", "foregroundDeletion"];
+        if !name.contains('/') && !standard.contains(&name) {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            finalizer.invalid(detail, errors);
+        }
+    }
 }
 
 /// What is wrong with an update of a part of an object, metadata included.

@@ -1,6 +1,5 @@
 //! Ingresses and network policies.
 
-use super::containers::PROTOCOLS;
 use super::place::Place;
 use crate::strategy::Part;
 use crate::value::{entry_text, has};
@@ -227,12 +226,14 @@ pub(super) fn network_policy(object: &Value, errors: &mut ErrorList) {
         return;
     }
     for kind in types.items() {
-        kind.supported(&["Egress", "Ingress"], errors);
+        kind.supported(&["Ingress", "Egress"], errors);
     }
 }
 
 fn policy_port(port: &Place<'_>, errors: &mut ErrorList) {
-    port.at("protocol").optional_one_of(PROTOCOLS, errors);
+    // The order upstream prints them in.
+    port.at("protocol")
+        .optional_one_of(&["TCP", "UDP", "SCTP"], errors);
     let (first, last) = (port.at("port"), port.at("endPort"));
     if !first.is_set() {
         if last.is_set() {
@@ -262,6 +263,9 @@ fn policy_peer(peer: &Place<'_>, errors: &mut ErrorList) {
         peer.at(name).selector(errors);
     }
     let block = peer.at("ipBlock");
+    if block.is_set() {
+        ip_block(&block, errors);
+    }
     match (selected, block.is_set()) {
         (false, false) => peer.required("must specify a peer", errors),
         (true, true) => {
@@ -269,9 +273,6 @@ fn policy_peer(peer: &Place<'_>, errors: &mut ErrorList) {
             peer.forbidden(detail, errors);
         }
         _ => {}
-    }
-    if block.is_set() {
-        ip_block(&block, errors);
     }
 }
 

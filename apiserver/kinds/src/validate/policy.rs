@@ -99,7 +99,10 @@ pub(super) fn runtime_class(object: &Value, errors: &mut ErrorList) {
     } else {
         handler.named(name_is_dns_label, errors);
     }
-    for (name, amount) in Place::top(object, "overhead").at("podFixed").entries() {
+    let overhead = Place::top(object, "overhead");
+    for (name, mut amount) in overhead.at("podFixed").entries() {
+        // Upstream's path is that of a container's limits.
+        amount.path = overhead.path.child("limits").key(name);
         resources::name(name, &amount.path, errors);
         resources::amount(name, &amount, errors);
     }

@@ -4,7 +4,9 @@ use super::place::Place;
 use crate::strategy::Part;
 use crate::value::list;
 use mainstay_machinery::field::{Error, ErrorList};
-use mainstay_machinery::validate::{cidr, dns1123_subdomain, name_is_path_segment};
+use mainstay_machinery::validate::{
+    FIELD_IMMUTABLE, cidr, dns1123_subdomain, name_is_path_segment,
+};
 use serde_json::Value;
 
 pub(super) fn address(object: &Value, errors: &mut ErrorList) {
@@ -57,8 +59,25 @@ pub(super) fn service_range(object: &Value, errors: &mut ErrorList) {
 
 pub(super) fn update_service_range(new: &Value, old: &Value, part: Part, errors: &mut ErrorList) {
     if part == Part::Main {
-        let ranges = |object| Place::top(object, "spec").at("cidrs");
-        ranges(new).immutable(&ranges(old), errors);
+        let (ranges, before) = (list(new, "spec.cidrs"), list(old, "spec.cidrs"));
+        let place = Place::top(new, "spec").at("cidrs");
+        match (before.len(), ranges.len()) {
+            // A second family may join the first.
+            (1, 2) if ranges[0] == before[0] => service_range(new, errors),
+            (1, 2) => errors.push(Error::invalid(
+                &place.path.index(0),
+                ranges[0].clone(),
+                FIELD_IMMUTABLE,
+            )),
+            (old, new) if old == new => {
+                for (range, before) in place.items().zip(before) {
+                    if range.value != before {
+                        range.invalid(FIELD_IMMUTABLE, errors);
+                    }
+                }
+            }
+            _ => place.invalid(FIELD_IMMUTABLE, errors),
+        }
     }
 }
 

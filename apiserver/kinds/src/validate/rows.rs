@@ -80,8 +80,11 @@ fn controller_update(new: &Value, _: &Value, part: Part, errors: &mut ErrorList)
 
 fn attributes_class(object: &Value, errors: &mut ErrorList) {
     let driver = super::place::Place::top(object, "driverName");
-    driver.must_be_set(errors);
-    storage::driver_name(&driver, errors);
+    storage::provisioner(&driver, errors);
+    let parameters = super::place::Place::top(object, "parameters");
+    if parameters.is_empty() {
+        parameters.required("must contain at least one key/value pair", errors);
+    }
 }
 
 fn attributes_class_update(new: &Value, old: &Value, _: Part, errors: &mut ErrorList) {
@@ -135,7 +138,7 @@ static TABLE: &[Row] = &[
         .updated(network::update_ingress_class),
     always(NETWORKING, "NetworkPolicy", network::network_policy),
     created(STORAGE, "StorageClass", storage::class).updated(storage::update_class),
-    always(STORAGE, "VolumeAttributesClass", attributes_class).updated(attributes_class_update),
+    created(STORAGE, "VolumeAttributesClass", attributes_class).updated(attributes_class_update),
     created("scheduling.k8s.io", "PriorityClass", policy::priority_class)
         .updated(policy::update_priority_class),
     created("node.k8s.io", "RuntimeClass", policy::runtime_class)

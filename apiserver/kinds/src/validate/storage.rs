@@ -362,16 +362,20 @@ pub(super) fn update_volume(new: &Value, old: &Value, part: Part, errors: &mut E
     }
 }
 
-pub(super) fn class(object: &Value, errors: &mut ErrorList) {
-    let provisioner = Place::top(object, "provisioner");
+/// Who makes volumes of a class: a qualified name, whatever the case of its letters.
+pub(super) fn provisioner(provisioner: &Place<'_>, errors: &mut ErrorList) {
     if provisioner.is_empty() {
         provisioner.required("", errors);
-    } else {
-        let name = provisioner.text().to_lowercase();
-        for message in qualified_name(&name) {
-            errors.push(Error::invalid(&provisioner.path, name.as_str(), message));
-        }
+        return;
     }
+    let name = provisioner.text().to_lowercase();
+    for message in qualified_name(&name) {
+        errors.push(Error::invalid(&provisioner.path, name.as_str(), message));
+    }
+}
+
+pub(super) fn class(object: &Value, errors: &mut ErrorList) {
+    provisioner(&Place::top(object, "provisioner"), errors);
     let parameters = Place::top(object, "parameters");
     let bytes: usize = parameters
         .entries()

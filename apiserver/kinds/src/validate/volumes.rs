@@ -134,8 +134,12 @@ fn of_kind(kind: &str, source: &Place<'_>, errors: &mut ErrorList) {
         "configMap" => keys(source, "name", errors),
         "nfs" => {
             let path = source.at("path");
-            if !path.is_empty() && !path.text().starts_with('/') {
-                path.invalid("must be an absolute path", errors);
+            if !path.text().starts_with('/') {
+                errors.push(Error::invalid(
+                    &path.path,
+                    path.text(),
+                    "must be an absolute path",
+                ));
             }
         }
         "downwardAPI" => {

@@ -164,7 +164,8 @@ pub(super) fn status(object: &Value, errors: &mut ErrorList) {
     counts(&status, &parts, errors);
     counts(&status, &["unavailableReplicas", "collisionCount"], errors);
     for part in parts {
-        if status.at(part).int() > status.at("replicas").int() {
+        let count = status.at(part);
+        if count.is_set() && count.int() > status.at("replicas").int() {
             status
                 .at(part)
                 .invalid("cannot be greater than status.replicas", errors);

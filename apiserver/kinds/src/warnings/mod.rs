@@ -48,6 +48,7 @@ pub fn warnings<'a>(
         ("", "Node") => others::node(object, &mut found),
         ("networking.k8s.io", "Ingress") if old.is_none() => others::ingress(object, &mut found),
         ("node.k8s.io", "RuntimeClass") => others::runtime_class(object, &mut found),
+        ("storage.k8s.io", "CSIDriver") => others::driver(object, &mut found),
         ("storage.k8s.io", "StorageClass") => others::storage_class(object, &mut found),
         ("discovery.k8s.io", "EndpointSlice") if old.is_none() => {
             others::endpoint_slice(object, &mut found);

@@ -162,6 +162,14 @@ pub(super) fn runtime_class(class: &Value, found: &mut Vec<String>) {
     }
 }
 
+pub(super) fn driver(driver: &Value, found: &mut Vec<String>) {
+    if !list(driver, "spec.tokenRequests").is_empty()
+        && !has(driver, "spec.serviceAccountTokenInSecrets")
+    {
+        found.push("spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes".to_owned());
+    }
+}
+
 pub(super) fn storage_class(class: &Value, found: &mut Vec<String>) {
     for (index, topology) in list(class, "allowedTopologies").iter().enumerate() {
         for (at, expression) in list(topology, "matchLabelExpressions").iter().enumerate() {

@@ -87,23 +87,20 @@ fn parse_operation(item: Value) -> Result<Operation, PatchError> {
         .to_owned();
     let path = |map: &Map<String, Value>, field: &str| pointer(map, &name, field);
     let value = |map: &mut Map<String, Value>| {
-        map.remove("value").ok_or_else(|| {
-            PatchError::Unprocessable(format!(
-                "{name} operation does not have a value field: missing value"
-            ))
-        })
+        // As upstream's library has it, a value that is not there is null.
+        map.remove("value").unwrap_or_default()
     };
     Ok(match name.as_str() {
         "add" => Operation::Add {
             path: path(&map, "path")?,
-            value: value(&mut map)?,
+            value: value(&mut map),
         },
         "remove" => Operation::Remove {
             path: path(&map, "path")?,
         },
         "replace" => Operation::Replace {
             path: path(&map, "path")?,
-            value: value(&mut map)?,
+            value: value(&mut map),
         },
         "move" => Operation::Move {
             from: path(&map, "from")?,

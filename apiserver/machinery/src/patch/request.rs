@@ -101,9 +101,16 @@ fn parse(kind: PatchKind, patch: &[u8], mode: FieldValidation) -> Result<Parsed,
     if kind == PatchKind::Json || parsed.value.is_object() {
         return Ok(parsed);
     }
-    let found = crate::gofmt::type_name(&parsed.value);
+    let found = match parsed.value.is_array() {
+        true => "array",
+        false => crate::gofmt::type_name(&parsed.value),
+    };
+    let prefix = match kind == PatchKind::Merge && mode.reports() {
+        true => "error decoding patch: ",
+        false => "",
+    };
     Err(StatusError::bad_request(format!(
-        "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+        "{prefix}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
     )))
 }
 

@@ -79,8 +79,10 @@ impl Admission {
         if attempt.is("", "pods") && attempt.operation == Operation::Create {
             service_account::admit(&self.lookup, attempt, object).await?;
             priority::admit(&self.lookup, attempt, object).await?;
-            tolerations::admit(object);
             pods::runtime_class(&self.lookup, attempt, object).await?;
+        }
+        if attempt.is("", "pods") {
+            tolerations::admit(object);
         }
         if attempt.is("", "nodes") && attempt.operation == Operation::Create {
             pods::taint_new_node(object);

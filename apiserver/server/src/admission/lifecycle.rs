@@ -42,7 +42,20 @@ pub(super) async fn check(lookup: &Lookup, attempt: &Attempt<'_>) -> Result<(), 
     }))
 }
 
+/// Priority classes that are there whatever happens.
+const SYSTEM_CLASSES: [&str; 2] = ["system-cluster-critical", "system-node-critical"];
+
 pub(super) fn check_delete(attempt: &Attempt<'_>) -> Result<(), StatusError> {
+    if attempt.is("scheduling.k8s.io", "priorityclasses")
+        && SYSTEM_CLASSES.contains(&attempt.name.as_str())
+    {
+        let why = "this is a system priority class and cannot be deleted";
+        return Err(StatusError::forbidden(
+            of_resource(attempt.resource),
+            &attempt.name,
+            why,
+        ));
+    }
     if attempt.is("", "namespaces") && IMMORTAL.contains(&attempt.name.as_str()) {
         let why = "this namespace may not be deleted";
         return Err(StatusError::forbidden(

@@ -70,6 +70,12 @@ pub(super) fn decode_body(
     validation: FieldValidation,
 ) -> Result<(Value, Vec<String>), StatusError> {
     let ty = type_of(gvk, ty)?;
+    // As in Go, `null` is an object of which nothing is said.
+    let nothing = Bytes::from_static(b"{}");
+    let body = match media == Media::Json && body.trim_ascii() == b"null" {
+        true => &nothing,
+        false => body,
+    };
     let media = match media {
         Media::Json => decode::Media::Json,
         Media::Yaml => decode::Media::Yaml,
@@ -111,7 +117,9 @@ pub(super) fn decode_options(body: &Bytes, content_type: &str) -> Result<Value, 
                 .map_err(|e| StatusError::bad_request(e.to_string()));
         }
     };
-    let mut value = parsed.map_err(|e| StatusError::bad_request(e.to_string()))?;
+    let mut value = parsed.map_err(|e| {
+        StatusError::bad_request(format!("couldn't get version/kind; json parse error: {e}"))
+    })?;
     if !value.is_object() {
         return Err(StatusError::bad_request("DeleteOptions must be an object"));
     }

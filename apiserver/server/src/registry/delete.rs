@@ -5,7 +5,7 @@ use mainstay_auth::UserInfo;
 use mainstay_kinds::{KindRef, grace_period_seconds, orphans_dependents_by_default};
 use mainstay_machinery::field::{Error, ErrorList, Path};
 use mainstay_machinery::meta;
-use mainstay_machinery::status::StatusError;
+use mainstay_machinery::status::{GroupResource, StatusError};
 use mainstay_schema::Resource;
 use serde_json::{Value, json};
 
@@ -161,7 +161,12 @@ impl Registry {
             return Ok(match deleted.map_err(|e| store_failure(&e))? {
                 Deleted::Done(revision) => {
                     self.deleted(resource, &old);
-                    Ok(Gone::Now(with_revision(new, revision)))
+                    // Upstream marks what it deletes at once only where there are grace periods.
+                    let last = match resource.kind {
+                        "Pod" => new,
+                        _ => old,
+                    };
+                    Ok(Gone::Now(with_revision(last, revision)))
                 }
                 Deleted::Conflict(newer) => Err(newer),
             });
@@ -186,17 +191,15 @@ impl Registry {
 
 fn check_preconditions(asked: &Delete<'_>, old: &Value, revision: i64) -> Result<(), StatusError> {
     let conflict = |why: String| {
-        Err(StatusError::conflict(
-            of_resource(asked.resource),
-            asked.name,
-            &why,
-        ))
+        // Upstream names the kind here.
+        let kind = GroupResource::new(asked.resource.group, asked.resource.kind);
+        Err(StatusError::conflict(kind, asked.name, &why))
     };
     if let Some(uid) = &asked.options.uid
         && uid != meta::uid(old)
     {
         return conflict(format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
             meta::uid(old)
         ));
     }
@@ -204,7 +207,7 @@ fn check_preconditions(asked: &Delete<'_>, old: &Value, revision: i64) -> Result
         && *wanted != revision.to_string()
     {
         return conflict(format!(
-            "Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {revision}"
+            "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record ({revision}). The object might have been modified"
         ));
     }
     Ok(())
@@ -229,7 +232,10 @@ fn mark(resource: &Resource, object: &mut Value, options: &DeleteOptions) {
                 "deletionTimestamp".to_owned(),
                 json!(meta::format_time(when)),
             );
-            metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(seconds));
+            // A namespace is finalized: it has no grace period.
+            if (resource.group, resource.kind) != ("", "Namespace") {
+                metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(seconds));
+            }
         }
         // The object is about to change in a way its keeper must see.
         if let Some(generation) = object["metadata"]["generation"].as_i64().filter(|_| !begun) {

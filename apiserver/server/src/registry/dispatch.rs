@@ -71,7 +71,9 @@ impl Registry {
             return Err(StatusError::unknown_path());
         };
         let found = mainstay_schema::resource(&target.group, &target.version, &target.resource);
-        let Some(resource) = found else {
+        // What follows a subresource is not ours to judge.
+        let is_crooked = target.rest.is_empty() && call.info.path.contains("//");
+        let Some(resource) = found.filter(|_| !is_crooked) else {
             return pages::unknown(&call.info.path);
         };
         let verb = route(&call.method, call.info, target, resource)?;
@@ -347,7 +349,11 @@ impl Request<'_> {
         let text = header
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
-        text.split(';').next().unwrap_or_default().trim()
+        match text.split(';').next().unwrap_or_default().trim() {
+            // Parameters of nothing are no type, and not JSON either.
+            "" => text,
+            media => media,
+        }
     }
 
     /// The body as an object of this resource's kind.
@@ -382,9 +388,10 @@ impl Request<'_> {
             return Ok(());
         }
         Err(match own.is_empty() {
-            true => StatusError::bad_request(
-                "name must be provided in the object's metadata or match the name of the URL",
-            ),
+            true => StatusError::bad_request(format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                self.target.name
+            )),
             false => StatusError::bad_request(format!(
                 "the name of the object ({own}) does not match the name on the URL ({})",
                 self.target.name
@@ -403,6 +410,7 @@ impl Request<'_> {
             true => Value::Null,
             false => codec::decode_options(&body, self.content_type())?,
         };
+        let grace = query.number("gracePeriodSeconds")?;
         for name in [
             "propagationPolicy",
             "gracePeriodSeconds",
@@ -413,11 +421,7 @@ impl Request<'_> {
             {
                 let parsed = match name {
                     "propagationPolicy" => text.into(),
-                    "gracePeriodSeconds" => text.parse::<i64>().map(Value::from).map_err(|_| {
-                        StatusError::bad_request(format!(
-                            "gracePeriodSeconds: {text:?} is no number"
-                        ))
-                    })?,
+                    "gracePeriodSeconds" => grace.into(),
                     _ => Value::from(query.flag(name)),
                 };
                 value[name] = parsed;

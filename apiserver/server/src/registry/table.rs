@@ -34,7 +34,7 @@ impl Options {
             "Object" => Include::Object,
             other => {
                 return Err(StatusError::bad_request(format!(
-                    "unrecognized includeObject value: \"{other}\""
+                    "Unable to convert to Table as requested: includeObject: Invalid value: \"{other}\": must be 'Metadata', 'Object', 'None', or empty"
                 )));
             }
         };
@@ -89,8 +89,11 @@ pub(super) fn write_row(resource: &Resource, object: &Object, include: Include, 
         out.extend_from_slice(b",\"conditions\":");
         codec::write_value(&conditions.into(), out);
     }
-    if include != Include::None {
-        out.extend_from_slice(b",\"object\":");
+    out.extend_from_slice(b",\"object\":");
+    if include == Include::None {
+        // Upstream's rows have the key whatever it holds.
+        out.extend_from_slice(b"null");
+    } else {
         let copied = include == Include::Metadata
             && codec::write_metadata(&object.value, object.revision, out);
         match include {

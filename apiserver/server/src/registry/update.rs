@@ -7,13 +7,14 @@ use mainstay_kinds::{KindRef, Part, Strategy, default_object, prepare_for_update
 use mainstay_machinery::field::{ErrorList, Path};
 use mainstay_machinery::meta;
 use mainstay_machinery::status::StatusError;
+use mainstay_machinery::validate::object_meta_update;
 use mainstay_schema::Resource;
 use serde_json::Value;
 
 use super::create::Create;
 use super::dispatch::Registry;
 use super::write::{
-    Author, Written, carry_meta, of_resource, parse_revision, refuse, store_failure, take_revision,
+    Author, Written, carry_meta, of_resource, read_revision, refuse, store_failure, take_revision,
     with_revision,
 };
 use crate::admission::{Attempt, Claims, Operation};
@@ -213,7 +214,7 @@ impl Registry {
         named: Option<&str>,
         current: i64,
     ) -> Result<(), StatusError> {
-        let named = parse_revision(named.unwrap_or_default())?;
+        let named = read_revision(named.unwrap_or_default())?;
         match named {
             Some(named) if named == current => Ok(()),
             Some(_) => Err(StatusError::modified(
@@ -235,6 +236,25 @@ impl Registry {
         }
     }
 
+    fn check_uid(&self, asked: &Update<'_>, new: &Value, old: &Value) -> Result<(), StatusError> {
+        let (new, old) = (meta::uid(new), meta::uid(old));
+        if new.is_empty() || new == old {
+            return Ok(());
+        }
+        let key = self
+            .keys
+            .object(asked.resource, asked.namespace, asked.name);
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {new}, UID in object meta: {old}",
+            String::from_utf8_lossy(&key)
+        );
+        Err(StatusError::conflict(
+            of_resource(asked.resource),
+            asked.name,
+            &why,
+        ))
+    }
+
     /// Everything between the client's object and the stored one. What was taken for it is left in `claims`.
     async fn prepare(
         &self,
@@ -246,7 +266,10 @@ impl Registry {
         let resource = asked.resource;
         let kind = KindRef::from(resource);
         let author = Author::new(asked.user);
-        check_uid(asked, &new, old)?;
+        if !asked.repeatable {
+            self.check_uid(asked, &new, old)?;
+        }
+        let uid = meta::uid(&new).to_owned();
         if resource.namespaced && meta::namespace(&new).is_empty() {
             meta::set_namespace(&mut new, asked.namespace);
         }
@@ -258,6 +281,10 @@ impl Registry {
             "generateName",
         ] {
             carry_meta(&mut new, old, field);
+        }
+        // The uid a patch names is compared like any other field.
+        if !uid.is_empty() {
+            new["metadata"]["uid"] = uid.into();
         }
         default_object(kind, &mut new);
         prepare_for_update(kind, &mut new, old, asked.part, &author.context());
@@ -274,6 +301,12 @@ impl Registry {
         };
         *claims = self.admission.mutate(&mut attempt, &mut new).await?;
         let mut errors = mainstay_kinds::validate_update(kind, &new, old, asked.part);
+        if !errors.is_empty() {
+            // Upstream's rules of all updates look at the metadata, and those of each kind do so again.
+            let mut twice = object_meta_update(&new, old, &Path::new("metadata"));
+            twice.extend(errors);
+            errors = twice;
+        }
         errors.extend(super::create::shape(resource, &new));
         refuse(resource, asked.name, &errors)?;
         self.admission.validate(&mut attempt, &new).await?;
@@ -326,19 +359,6 @@ impl Tried {
             created: false,
         })
     }
-}
-
-fn check_uid(asked: &Update<'_>, new: &Value, old: &Value) -> Result<(), StatusError> {
-    let (new, old) = (meta::uid(new), meta::uid(old));
-    if new.is_empty() || new == old {
-        return Ok(());
-    }
-    let why = format!("Precondition failed: UID in precondition: {new}, UID in object meta: {old}");
-    Err(StatusError::conflict(
-        of_resource(asked.resource),
-        asked.name,
-        &why,
-    ))
 }
 
 /// Whether an object that is to go has nothing left to wait for.

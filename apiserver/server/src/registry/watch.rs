@@ -83,7 +83,7 @@ impl Registry {
         };
         let served = Served {
             watcher,
-            shape: Shape::new(request, initial)?,
+            shape: Shape::new(request, initial && options.bookmarks)?,
             deadline: Box::pin(tokio::time::sleep(self.watch_time(&options))),
             ending: self.ending.clone(),
             metrics: Counted::new(Arc::clone(&self.metrics)),

@@ -42,7 +42,8 @@ impl<'a> Query<'a> {
             .map(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false"))
     }
 
-    fn number(&self, name: &str) -> Result<Option<i64>, StatusError> {
+    /// An empty value counts as none.
+    pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, StatusError> {
         let Some(text) = self.get(name).filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
@@ -153,17 +154,28 @@ impl ListOptions {
     }
 
     fn validate_watch(&self) -> Result<(), StatusError> {
-        match (self.send_initial_events, self.version_match) {
-            (Some(_), Match::NotOlderThan) => Ok(()),
-            (Some(_), _) => Err(forbidden(
-                "resourceVersionMatch",
-                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            )),
-            (None, Match::Unset) => Ok(()),
-            (None, _) => Err(forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            )),
+        let mut errors = ErrorList::default();
+        let path = Path::new("resourceVersionMatch");
+        let initial = self.send_initial_events.is_some();
+        if initial && self.version_match != Match::NotOlderThan {
+            let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            errors.push(Error::forbidden(&path, detail));
+        }
+        if !initial && self.version_match != Match::Unset {
+            let detail =
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            errors.push(Error::forbidden(&path, detail));
+        }
+        if self.version_match == Match::Exact {
+            errors.push(Error::not_supported(&path, "Exact", &["NotOlderThan"]));
+        }
+        if !self.continue_token.is_empty() {
+            let detail = "resourceVersionMatch is forbidden when continue is provided";
+            errors.push(Error::forbidden(&path, detail));
+        }
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(invalid_options("ListOptions", &errors)),
         }
     }
 }

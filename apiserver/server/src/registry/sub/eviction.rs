@@ -6,7 +6,7 @@ use mainstay_apistore::Scope;
 use mainstay_kinds::Part;
 use mainstay_machinery::meta;
 use mainstay_machinery::selector::from_label_selector;
-use mainstay_machinery::status::{Cause, StatusError};
+use mainstay_machinery::status::{Cause, Reason, StatusError};
 use mainstay_schema::{Gvk, Resource};
 use serde_json::{Value, json};
 
@@ -92,7 +92,9 @@ async fn spend(
         [] => return Ok(()),
         [budget] => *budget,
         _ => {
-            return Err(StatusError::internal(
+            return Err(StatusError::new(
+                500,
+                Reason::Unknown,
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
             ));
         }

@@ -5,7 +5,7 @@ use hyper::body::Incoming;
 use mainstay_kinds::Part;
 use mainstay_machinery::field::{Error, ErrorList, Path};
 use mainstay_machinery::meta;
-use mainstay_machinery::status::{GroupKind, StatusError};
+use mainstay_machinery::status::{Reason, StatusError};
 use serde_json::{Value, json};
 
 use super::super::codec::{self, Media};
@@ -83,10 +83,8 @@ fn target_node(binding: &Value) -> Result<&str, StatusError> {
     }
     match errors.is_empty() {
         true => Ok(target["name"].as_str().unwrap_or_default()),
-        false => {
-            let kind = GroupKind::new("", "Binding");
-            Err(StatusError::invalid(kind, meta::name(binding), &errors))
-        }
+        // Upstream does not make a refusal of it.
+        false => Err(StatusError::new(500, Reason::Unknown, errors.to_string())),
     }
 }
 

@@ -74,7 +74,8 @@ fn check(request: &Request<'_>, asked: &Value, kind: ReviewKind) -> Result<(), S
     match errors.is_empty() {
         true => Ok(()),
         false => {
-            let kind = GroupKind::new(request.resource.group, request.resource.kind);
+            // Upstream takes the kind from the body, which has lost it by then.
+            let kind = GroupKind::new(request.resource.group, "");
             Err(StatusError::invalid(kind, "", &errors))
         }
     }
