@@ -483,7 +483,7 @@ fn a_patch_request_ends_in_the_schemas_form() {
             PatchKind::Merge,
             "1",
             400,
-            "json: cannot unmarshal int64 into Go value of type map[string]interface {}",
+            "error decoding patch: json: cannot unmarshal int64 into Go value of type map[string]interface {}",
         ),
         (
             PatchKind::Merge,
