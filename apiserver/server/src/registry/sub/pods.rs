@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(of(json!({"kind": "Node", "name": "n"})), Ok("n".to_owned()));
         assert_eq!(
             of(json!({"kind": "Pod"})),
-            Err("Binding \"p\" is invalid: [target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\", target.name: Required value]".to_owned())
+            Err("[target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\", target.name: Required value]".to_owned())
         );
     }
 
