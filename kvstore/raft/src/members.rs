@@ -129,6 +129,15 @@ impl Members {
         self.membership().voter_ids().any(|v| v == id)
     }
 
+    /// Whether it is to be a voter and no majority can be had with its vote yet: it is still a learner to Raft, or
+    /// the change that makes it a voter is half done and the old majority is needed as well.
+    pub(crate) fn awaits_vote(&self, id: u64) -> bool {
+        let to_vote = |node: &PeerNode| !node.learner;
+        let configs = self.membership().get_joint_config();
+        self.membership().get_node(&id).is_some_and(to_vote)
+            && !configs.iter().all(|voters| voters.contains(&id))
+    }
+
     pub(crate) fn peer_urls(&self, id: u64) -> Option<&[String]> {
         self.membership()
             .get_node(&id)

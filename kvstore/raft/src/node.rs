@@ -234,6 +234,12 @@ impl<E: Env> Node<E> {
         self.inner.shared.learner.load(Ordering::Acquire)
     }
 
+    /// Whether it was added or repaired as a voter and Raft does not count its vote yet.
+    #[must_use]
+    pub fn awaits_vote(&self) -> bool {
+        self.inner.awaits_vote()
+    }
+
     #[must_use]
     pub fn status(&self) -> Status {
         let inner = &self.inner;
@@ -277,7 +283,8 @@ impl<E: Env> Node<E> {
         self.inner.shared.reclaimer.wait(revision).await
     }
 
-    /// Resolves when the cluster knows this member's name and client URLs; needs a quorum.
+    /// Resolves when the cluster knows this member's name and client URLs and, unless it is a learner, counts
+    /// its vote; needs a quorum.
     pub async fn published(&self) {
         let mut published = self.inner.published.subscribe();
         // The sender lives as long as this node.
@@ -299,5 +306,11 @@ impl<E: Env> Node<E> {
             Ok(reason) => reason.clone().unwrap_or(StopReason::Shutdown),
             Err(_) => StopReason::Shutdown,
         }
+    }
+}
+
+impl<E: Env> Inner<E> {
+    pub(crate) fn awaits_vote(&self) -> bool {
+        self.shared.members.load().awaits_vote(self.member_id())
     }
 }

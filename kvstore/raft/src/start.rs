@@ -350,7 +350,7 @@ impl<E: Env> Inner<E> {
         }
     }
 
-    /// Tells the cluster this member's name and client URLs until it is known.
+    /// Tells the cluster this member's name and client URLs until it is known, then waits for the vote.
     async fn publish_attributes(self: Arc<Self>) {
         let id = self.member_id();
         let wanted = Attributes {
@@ -377,7 +377,11 @@ impl<E: Env> Inner<E> {
             }
             sleep(PUBLISH_PAUSE).await;
         }
-        self.published.send_replace(true);
         tracing::info!("published name {} and client URLs", self.name);
+        // Whoever is told that this member is ready may end another one, and counts on this one's vote.
+        while self.awaits_vote() {
+            sleep(PUBLISH_PAUSE).await;
+        }
+        self.published.send_replace(true);
     }
 }

@@ -32,6 +32,8 @@ pub(crate) trait Probe {
     fn alarms(&self) -> Vec<&'static str>;
     fn has_leader(&self) -> bool;
     fn is_learner(&self) -> bool;
+    /// Whether it is to be a voter and its vote does not count yet.
+    fn awaits_vote(&self) -> bool;
     /// Whether members have agreed on anything yet.
     fn is_decided(&self) -> bool;
     /// A small read; the error is etcd's text.
@@ -61,6 +63,9 @@ const READYZ: &[&str] = &[
     "linearizable_read",
     "non_learner",
 ];
+
+/// Not one of etcd's texts: its members vote from the moment they are added, before they have any data.
+const AWAITS_VOTE: &str = "its vote does not count yet";
 
 /// Answers one request.
 pub(crate) async fn page<P: Probe>(probe: &P, ask: Ask) -> Page {
@@ -172,6 +177,7 @@ async fn checked<P: Probe>(probe: &P, checks: &[&str], query: &str) -> Page {
             "serializable_read" => probe.read(true).await,
             "linearizable_read" => probe.read(false).await,
             "non_learner" if probe.is_learner() => Err("not supported for learner".to_owned()),
+            "non_learner" if probe.awaits_vote() => Err(AWAITS_VOTE.to_owned()),
             _ => Ok(()),
         };
         let _ = match result {
@@ -213,6 +219,8 @@ async fn health<P: Probe>(probe: &P, query: &str) -> Page {
         Some(format!("ALARM {alarm}"))
     } else if !serializable && !probe.has_leader() {
         Some("RAFT NO LEADER".to_owned())
+    } else if !serializable && probe.awaits_vote() {
+        Some(AWAITS_VOTE.to_owned())
     } else {
         probe
             .read(serializable)
@@ -262,6 +270,7 @@ mod tests {
         alarms: Vec<&'static str>,
         no_leader: bool,
         learner: bool,
+        awaits_vote: bool,
         unreadable: Option<&'static str>,
     }
 
@@ -274,6 +283,9 @@ mod tests {
         }
         fn is_learner(&self) -> bool {
             self.learner
+        }
+        fn awaits_vote(&self) -> bool {
+            self.awaits_vote
         }
         fn is_decided(&self) -> bool {
             !self.no_leader
@@ -338,6 +350,25 @@ mod tests {
         assert_eq!(
             get(&slow, "/health?serializable=false"),
             (503, body("RANGE ERROR:etcdserver: request timed out"))
+        );
+    }
+
+    #[test]
+    fn a_member_whose_vote_does_not_count_yet_is_not_ready() {
+        let state = State {
+            awaits_vote: true,
+            ..State::default()
+        };
+        let (status, body) = get(&state, "/health");
+        assert_eq!(status, 503);
+        assert!(body.contains("its vote does not count yet"), "{body}");
+        assert_eq!(get(&state, "/health?serializable=true").0, 200);
+        assert_eq!(get(&state, "/livez").0, 200);
+        let (status, body) = get(&state, "/readyz");
+        assert_eq!(status, 503);
+        assert!(
+            body.contains("[-]non_learner failed: its vote does not count yet\n"),
+            "{body}"
         );
     }
 

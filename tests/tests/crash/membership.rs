@@ -141,6 +141,23 @@ async fn a_voter_joins_counts_and_leaves() {
     assert_eq!(raw.get("k").await.unwrap().count, 1);
 }
 
+/// It was ready as soon as its name was known, up to a tick before it got its vote: ending the first member then
+/// left a cluster of two voters and one vote.
+#[tokio::test]
+async fn a_joined_member_that_is_ready_is_counted_on_at_once() {
+    let mut cluster = Cluster::start(1).await;
+    for _ in 0..2 {
+        let (index, _) = join(&mut cluster, false).await;
+        cluster.wait_ready(index).await;
+    }
+    cluster.kill(0);
+    let raw = cluster.raw(2).with_deadline(Duration::from_secs(1));
+    wait_until("the joined members serve", CONVERGE_DEADLINE, async || {
+        raw.set("k", "v").await.ok()
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_learner_joins_serves_little_and_is_promoted() {
     let mut cluster = Cluster::start(3).await;

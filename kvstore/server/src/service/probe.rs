@@ -29,6 +29,10 @@ impl Probe for Services {
         self.shared.node.is_learner()
     }
 
+    fn awaits_vote(&self) -> bool {
+        self.shared.node.awaits_vote()
+    }
+
     fn is_decided(&self) -> bool {
         self.shared.node.leader().term > 0
     }
