@@ -1,0 +1,209 @@
+//! One kind, listed and watched once for everybody who asks.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use kube::runtime::watcher::{self, Event, ListSemantic};
+use kube::{Api, Client, Resource};
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use crate::cache::{Cache, Index};
+use crate::key::Key;
+use crate::limits::{LIST_PAGE, WATCH_PAUSE_MAX, WATCH_PAUSE_MIN, WATCH_SECONDS};
+
+/// What happened to an object; the cache shows it already.
+#[derive(Debug)]
+pub enum Change<'a, K> {
+    Added(&'a Arc<K>),
+    Updated {
+        old: &'a Arc<K>,
+        new: &'a Arc<K>,
+    },
+    /// With the last state that was seen: the one it was deleted in may be newer.
+    Deleted(&'a Arc<K>),
+}
+
+impl<'a, K> Change<'a, K> {
+    /// The object as it is now, or was last.
+    #[must_use]
+    pub fn object(&self) -> &'a Arc<K> {
+        match self {
+            Change::Added(object) | Change::Deleted(object) => object,
+            Change::Updated { new, .. } => new,
+        }
+    }
+}
+
+/// Kinds that informers can follow: all of k8s-openapi's.
+pub trait Kind:
+    Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+impl<K> Kind for K where
+    K: Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+type Handler<K> = Box<dyn Fn(Change<'_, K>) + Send + Sync>;
+
+/// Follows one kind. Handlers are called one after another, in the order of the server's events for each object;
+/// they hold up all others and must do no more than put a name into a queue.
+pub struct Informer<K> {
+    cache: Cache<K>,
+    handlers: Mutex<Vec<Handler<K>>>,
+    synced: watch::Sender<bool>,
+}
+
+impl<K> fmt::Debug for Informer<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Informer")
+            .field("cache", &self.cache)
+            .field("synced", &*self.synced.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K> Default for Informer<K> {
+    fn default() -> Self {
+        Self {
+            cache: Cache::default(),
+            handlers: Mutex::default(),
+            synced: watch::channel(false).0,
+        }
+    }
+}
+
+impl<K: Kind> Informer<K> {
+    #[must_use]
+    pub fn cache(&self) -> &Cache<K> {
+        &self.cache
+    }
+
+    /// Adds an index to the cache.
+    pub fn index_by(&self, name: &'static str, values: Index<K>) {
+        self.cache.index_by(name, values);
+    }
+
+    /// Calls `handler` for what is there and for every change from now on.
+    pub fn on(&self, handler: impl Fn(Change<'_, K>) + Send + Sync + 'static) {
+        // Changes wait meanwhile: the handler misses none and gets none twice.
+        let mut handlers = self.handlers.lock();
+        for object in self.cache.all() {
+            handler(Change::Added(&object));
+        }
+        handlers.push(Box::new(handler));
+    }
+
+    /// Whether the first list is complete.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
+    /// Waits for the first list to be complete; for ever, if the server does not answer.
+    pub async fn synced(&self) {
+        // The sender lives as long as this informer.
+        let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
+    }
+
+    fn applied(&self, object: K) {
+        let object = Arc::new(object);
+        let handlers = self.handlers.lock();
+        let old = self.cache.put(&object);
+        match &old {
+            Some(old) if same(old.as_ref(), object.as_ref(), |m| &m.resource_version) => {}
+            Some(old) if same(old.as_ref(), object.as_ref(), |m| &m.uid) => {
+                tell(&handlers, || Change::Updated { old, new: &object });
+            }
+            // Deleted and made again while nobody looked: two objects, of which only the name is the same.
+            Some(old) => {
+                tell(&handlers, || Change::Deleted(old));
+                tell(&handlers, || Change::Added(&object));
+            }
+            None => tell(&handlers, || Change::Added(&object)),
+        }
+    }
+
+    fn deleted(&self, key: &Key, last: Option<K>) {
+        let handlers = self.handlers.lock();
+        if let Some(old) = self.cache.remove(key) {
+            let last = last.map_or(old, Arc::new);
+            tell(&handlers, || Change::Deleted(&last));
+        }
+    }
+
+    /// After a list: what it did not have is gone.
+    fn listed(&self, seen: &HashSet<Key>) {
+        for key in self.cache.keys() {
+            if !seen.contains(&key) {
+                self.deleted(&key, None);
+            }
+        }
+        self.synced.send_replace(true);
+    }
+
+    /// Follows the server until the task is dropped.
+    pub(crate) async fn run(self: Arc<Self>, client: Client) {
+        let mut seen = HashSet::new();
+        let mut pause = WATCH_PAUSE_MIN;
+        let mut events = watcher::watcher(Api::<K>::all(client), config()).boxed();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    pause = WATCH_PAUSE_MIN;
+                    self.take(event, &mut seen);
+                }
+                Err(error) => {
+                    tracing::warn!(kind = %K::kind(&()), "watching: {error}");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(WATCH_PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    fn take(&self, event: Event<K>, seen: &mut HashSet<Key>) {
+        match event {
+            Event::Init => seen.clear(),
+            Event::InitApply(object) => {
+                seen.insert(Key::of(&object));
+                self.applied(object);
+            }
+            Event::InitDone => {
+                self.listed(seen);
+                *seen = HashSet::new();
+            }
+            Event::Apply(object) => self.applied(object),
+            Event::Delete(object) => self.deleted(&Key::of(&object), Some(object)),
+        }
+    }
+}
+
+/// Lists are consistent ones, never "whatever you have": a server that lags must not take a component back in time
+/// (Kubernetes issue 59848).
+fn config() -> watcher::Config {
+    watcher::Config {
+        list_semantic: ListSemantic::MostRecent,
+        page_size: Some(LIST_PAGE),
+        timeout: Some(WATCH_SECONDS),
+        ..watcher::Config::default()
+    }
+}
+
+type Meta = kube::core::ObjectMeta;
+
+fn same<K: Resource, T: PartialEq>(a: &K, b: &K, part: impl Fn(&Meta) -> &Option<T>) -> bool {
+    let (a, b) = (part(a.meta()), part(b.meta()));
+    a.is_some() && a == b
+}
+
+fn tell<'a, K: 'static>(handlers: &[Handler<K>], change: impl Fn() -> Change<'a, K>) {
+    for handler in handlers {
+        handler(change());
+    }
+}

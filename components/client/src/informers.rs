@@ -1,0 +1,57 @@
+//! The informers of one process.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use kube::Client;
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+
+use crate::informer::{Informer, Kind};
+
+/// Starts an informer for each kind that is asked for, once; dropping this ends them.
+pub struct Informers {
+    client: Client,
+    started: Mutex<Started>,
+}
+
+#[derive(Debug, Default)]
+struct Started {
+    kinds: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    tasks: JoinSet<()>,
+}
+
+impl fmt::Debug for Informers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = self.started.lock().kinds.len();
+        f.debug_struct("Informers")
+            .field("kinds", &kinds)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Informers {
+    /// `client` must be allowed to list and watch whatever is asked for, in all namespaces.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            started: Mutex::default(),
+        }
+    }
+
+    /// The informer of a kind. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn of<K: Kind>(&self) -> Arc<Informer<K>> {
+        let mut started = self.started.lock();
+        let Started { kinds, tasks } = &mut *started;
+        let known = kinds.entry(TypeId::of::<K>()).or_insert_with(|| {
+            let informer = Arc::new(Informer::<K>::default());
+            tasks.spawn(Arc::clone(&informer).run(self.client.clone()));
+            informer
+        });
+        Arc::downcast(Arc::clone(known)).expect("it is kept under its own type")
+    }
+}

@@ -1,0 +1,30 @@
+//! What the scheduler and the controllers share: they know the apiserver and nothing else.
+//!
+//! A component watches kinds through [`Informers`] (one list and one watch for each kind, whoever asks), puts the
+//! names of what changed into a [`Queue`], and works on one name after another from what its caches hold: never
+//! from an event itself, so that a restart, a lost event or a stale cache can only delay it. What it has asked for
+//! and not yet seen is in [`Expectations`]. It says what it did in [`Events`].
+//!
+//! Nothing here is truth: every write carries what it was decided from (a resourceVersion, a uid), and a wrong
+//! guess is a conflict and another round.
+
+#![forbid(unsafe_code)]
+
+mod cache;
+mod expectations;
+mod informer;
+mod informers;
+mod key;
+pub mod limits;
+pub mod metrics;
+mod owners;
+mod pace;
+mod queue;
+
+pub use cache::{Cache, Index};
+pub use expectations::Expectations;
+pub use informer::{Change, Informer, Kind};
+pub use informers::Informers;
+pub use key::Key;
+pub use owners::{Claim, controller_of, controller_ref, is_controlled_by, selector};
+pub use queue::Queue;

@@ -1,0 +1,389 @@
+//! Names to work on: each at most once at a time, however often it is asked for.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::metrics::QueueMetrics;
+use crate::pace::Pace;
+
+/// A work queue as client-go's: what is put in while it waits is there once; what is put in while it is worked on
+/// comes again afterwards; work that failed comes again after a pause that grows. It holds no more than there are
+/// different names, which is what bounds it.
+pub struct Queue<T> {
+    inner: Arc<Inner<T>>,
+}
+
+impl<T> Clone for Queue<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+struct Inner<T> {
+    state: Mutex<State<T>>,
+    /// Something can be taken, or the earliest delay has changed.
+    changed: Notify,
+    metrics: QueueMetrics,
+}
+
+struct State<T> {
+    ready: VecDeque<(T, Instant)>,
+    /// Waits in `ready`, or shall wait there once it is no longer worked on.
+    dirty: HashSet<T>,
+    working: HashMap<T, Instant>,
+    /// When a name becomes ready; `delays` may hold older, later moments that no longer count.
+    delayed: HashMap<T, Instant>,
+    delays: BinaryHeap<Reverse<(Instant, u64)>>,
+    delayed_names: HashMap<u64, T>,
+    numbers: u64,
+    pace: Pace<T>,
+}
+
+impl<T> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.inner.state.lock();
+        f.debug_struct("Queue")
+            .field("ready", &state.ready.len())
+            .field("working", &state.working.len())
+            .field("delayed", &state.delayed.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Clone + Eq + Hash> Queue<T> {
+    /// `metrics` has the name under which the queue shows itself.
+    #[must_use]
+    pub fn new(metrics: QueueMetrics) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                state: Mutex::new(State {
+                    ready: VecDeque::new(),
+                    dirty: HashSet::new(),
+                    working: HashMap::new(),
+                    delayed: HashMap::new(),
+                    delays: BinaryHeap::new(),
+                    delayed_names: HashMap::new(),
+                    numbers: 0,
+                    pace: Pace::new(Instant::now()),
+                }),
+                changed: Notify::new(),
+                metrics,
+            }),
+        }
+    }
+
+    /// To be worked on now.
+    pub fn add(&self, item: T) {
+        let added = self.inner.state.lock().add(item, Instant::now());
+        if added {
+            self.inner.metrics.added();
+            self.inner.changed.notify_one();
+        }
+    }
+
+    /// To be worked on after `delay`; the earliest of several delays counts.
+    pub fn add_after(&self, item: T, delay: Duration) {
+        if delay.is_zero() {
+            return self.add(item);
+        }
+        let earlier = self.inner.state.lock().delay(item, Instant::now() + delay);
+        if earlier {
+            self.inner.changed.notify_one();
+        }
+    }
+
+    /// To be worked on again after a failure.
+    pub fn retry(&self, item: T) {
+        let delay = self.inner.state.lock().pace.failed(&item, Instant::now());
+        self.inner.metrics.retried();
+        self.add_after(item, delay);
+    }
+
+    /// Failures in a row of a name.
+    #[must_use]
+    pub fn failures(&self, item: &T) -> u32 {
+        self.inner.state.lock().pace.failures(item)
+    }
+
+    /// The next failure of a name is its first one again.
+    pub fn forget(&self, item: &T) {
+        self.inner.state.lock().pace.forget(item);
+    }
+
+    /// What can be worked on now, without what waits for a delay or is being worked on.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inner.state.lock().ready.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next name; nobody else gets it until [`Queue::done`].
+    pub async fn next(&self) -> T {
+        loop {
+            let changed = self.inner.changed.notified();
+            let (taken, wake) = self.take();
+            if let Some(item) = taken {
+                return item;
+            }
+            match wake {
+                Some(at) => tokio::select! {
+                    () = changed => {}
+                    () = sleep_until(at) => {}
+                },
+                None => changed.await,
+            }
+        }
+    }
+
+    fn take(&self) -> (Option<T>, Option<Instant>) {
+        let now = Instant::now();
+        let mut state = self.inner.state.lock();
+        let due = state.release(now);
+        let taken = state.take(now);
+        let more = !state.ready.is_empty();
+        let wake = state.delays.peek().map(|Reverse((at, _))| *at);
+        drop(state);
+        (0..due).for_each(|_| self.inner.metrics.added());
+        // Whoever waits beside this one was told of one name, and several were due.
+        if more {
+            self.inner.changed.notify_one();
+        }
+        let (item, waited) = taken.map_or((None, None), |(item, since)| (Some(item), Some(since)));
+        if let Some(since) = waited {
+            self.inner.metrics.taken(now - since);
+        }
+        (item, wake)
+    }
+
+    /// Ends the work on a name that [`Queue::next`] gave out.
+    pub fn done(&self, item: &T) {
+        let now = Instant::now();
+        let mut state = self.inner.state.lock();
+        let since = state.working.remove(item);
+        let again = state.dirty.contains(item);
+        if again {
+            state.ready.push_back((item.clone(), now));
+        }
+        drop(state);
+        if let Some(since) = since {
+            self.inner.metrics.worked(now - since);
+        }
+        if again {
+            self.inner.changed.notify_one();
+        }
+    }
+}
+
+impl<T: Clone + Eq + Hash + fmt::Display + Send + Sync + 'static> Queue<T> {
+    /// Works for ever with `workers` tasks, which end when this is dropped. An error is logged and the name is tried
+    /// again after a pause; `Ok(Some(after))` asks for it again later.
+    pub async fn work<F, W, E>(&self, workers: usize, work: F)
+    where
+        F: Fn(T) -> W + Clone + Send + 'static,
+        W: Future<Output = Result<Option<Duration>, E>> + Send + 'static,
+        E: fmt::Display + Send + 'static,
+    {
+        let mut all = JoinSet::new();
+        for _ in 0..workers {
+            all.spawn(self.clone().work_one(work.clone()));
+        }
+        // They end by panics only.
+        while let Some(ended) = all.join_next().await {
+            if let Err(error) = ended {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
+    }
+
+    async fn work_one<F, W, E>(self, work: F)
+    where
+        F: Fn(T) -> W,
+        W: Future<Output = Result<Option<Duration>, E>>,
+        E: fmt::Display,
+    {
+        loop {
+            let item = self.next().await;
+            match work(item.clone()).await {
+                Ok(again) => {
+                    self.forget(&item);
+                    if let Some(after) = again {
+                        self.add_after(item.clone(), after);
+                    }
+                }
+                Err(error) => {
+                    tracing::info!(queue = self.inner.metrics.name(), "{item}: {error}");
+                    self.retry(item.clone());
+                }
+            }
+            self.done(&item);
+        }
+    }
+}
+
+impl<T: Clone + Eq + Hash> State<T> {
+    /// Whether the name was not waiting before.
+    fn add(&mut self, item: T, now: Instant) -> bool {
+        if !self.dirty.insert(item.clone()) {
+            return false;
+        }
+        if !self.working.contains_key(&item) {
+            self.ready.push_back((item, now));
+        }
+        true
+    }
+
+    /// Whether this is the earliest of all delays now.
+    fn delay(&mut self, item: T, at: Instant) -> bool {
+        if self.delayed.get(&item).is_some_and(|known| *known <= at) {
+            return false;
+        }
+        self.delayed.insert(item.clone(), at);
+        self.numbers += 1;
+        self.delays.push(Reverse((at, self.numbers)));
+        self.delayed_names.insert(self.numbers, item);
+        self.delays
+            .peek()
+            .is_some_and(|Reverse((_, number))| *number == self.numbers)
+    }
+
+    /// Makes ready what is due and returns how many were added by it.
+    fn release(&mut self, now: Instant) -> usize {
+        let mut added = 0;
+        while let Some(Reverse((at, number))) = self.delays.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.delays.pop();
+            let Some(item) = self.delayed_names.remove(&number) else {
+                continue;
+            };
+            if self.delayed.get(&item) == Some(&at) {
+                self.delayed.remove(&item);
+                added += usize::from(self.add(item, now));
+            }
+        }
+        added
+    }
+
+    fn take(&mut self, now: Instant) -> Option<(T, Instant)> {
+        let (item, since) = self.ready.pop_front()?;
+        self.dirty.remove(&item);
+        self.working.insert(item.clone(), now);
+        Some((item, since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn queue() -> Queue<&'static str> {
+        Queue::new(Metrics::default().queue("test"))
+    }
+
+    async fn now(queue: &Queue<&'static str>) -> Option<&'static str> {
+        tokio::time::timeout(Duration::ZERO, queue.next())
+            .await
+            .ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_is_there_once_and_with_one_worker_at_a_time() {
+        let queue = queue();
+        queue.add("a");
+        queue.add("b");
+        queue.add("a");
+        assert_eq!(queue.next().await, "a");
+        queue.add("a");
+        queue.add("a");
+        assert_eq!(queue.next().await, "b");
+        assert_eq!(now(&queue).await, None, "a is being worked on");
+        queue.done(&"a");
+        assert_eq!(queue.next().await, "a");
+        queue.done(&"a");
+        queue.done(&"b");
+        assert_eq!(now(&queue).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earliest_delay_counts() {
+        let queue = queue();
+        let start = Instant::now();
+        queue.add_after("a", Duration::from_secs(60));
+        queue.add_after("b", Duration::from_secs(30));
+        queue.add_after("a", Duration::from_secs(10));
+        queue.add_after("a", Duration::from_secs(20));
+        assert_eq!(queue.next().await, "a");
+        assert_eq!(start.elapsed().as_secs(), 10);
+        queue.done(&"a");
+        assert_eq!(queue.next().await, "b");
+        assert_eq!(start.elapsed().as_secs(), 30);
+        queue.done(&"b");
+        let more = tokio::time::timeout(Duration::from_secs(300), queue.next());
+        assert!(more.await.is_err(), "later delays of a are void");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_fails_comes_again_and_work_that_asks_for_it_too() {
+        let queue = queue();
+        queue.add("fails twice");
+        queue.add("asks");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let start = Instant::now();
+        let written = Arc::clone(&log);
+        let work = queue.work(2, move |item: &'static str| {
+            let mut log = written.lock();
+            log.push((item, start.elapsed().as_millis()));
+            let times = log.iter().filter(|(i, _)| *i == item).count();
+            std::future::ready(match (item, times) {
+                ("fails twice", 1 | 2) => Err("no"),
+                ("asks", 1) => Ok(Some(Duration::from_secs(1))),
+                _ => Ok(None),
+            })
+        });
+        let ended = tokio::time::timeout(Duration::from_secs(5), work).await;
+        assert!(ended.is_err(), "it works for ever");
+        let expected = [
+            ("fails twice", 0),
+            ("asks", 0),
+            ("fails twice", 5),
+            ("fails twice", 16),
+            ("asks", 1000),
+        ];
+        let log = log.lock();
+        for ((item, at), (expected, due)) in log.iter().zip(expected) {
+            assert_eq!(item, &expected);
+            assert!(at.abs_diff(due) <= 3, "{item} at {at} instead of {due} ms");
+        }
+        assert_eq!(log.len(), 5);
+        assert_eq!(queue.failures(&"fails twice"), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_that_wait_are_woken_when_several_names_are_due_at_once() {
+        let queue = queue();
+        for item in ["a", "b", "c"] {
+            queue.add_after(item, Duration::from_secs(1));
+        }
+        let (a, b, c) = tokio::join!(queue.next(), queue.next(), queue.next());
+        let mut got = [a, b, c];
+        got.sort_unstable();
+        assert_eq!(got, ["a", "b", "c"]);
+    }
+}
