@@ -11,6 +11,8 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod correlate;
+mod events;
 mod expectations;
 mod informer;
 mod informers;
@@ -22,6 +24,7 @@ mod pace;
 mod queue;
 
 pub use cache::{Cache, Index};
+pub use events::Events;
 pub use expectations::Expectations;
 pub use informer::{Change, Informer, Kind};
 pub use informers::Informers;
