@@ -1,0 +1,41 @@
+//! What a controller is given.
+
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use kube::Client;
+use mainstay_client::metrics::Metrics;
+use mainstay_client::{Events, Informers, Queue};
+
+use crate::options::Options;
+
+/// Everything a controller has; it knows nothing else.
+#[derive(Clone)]
+pub struct Context {
+    /// Speaks with the credentials of this controller alone.
+    pub client: Client,
+    /// Shared by all controllers of the process.
+    pub informers: Arc<Informers>,
+    /// Tells events in this controller's name.
+    pub events: Events,
+    pub metrics: Metrics,
+    pub options: Arc<Options>,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("informers", &self.informers)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// A work queue that shows itself in the metrics as `name`.
+    #[must_use]
+    pub fn queue<T: Clone + Eq + Hash>(&self, name: &str) -> Queue<T> {
+        Queue::new(self.metrics.queue(name))
+    }
+}

@@ -1,0 +1,17 @@
+//! Kubernetes' controllers: each brings one part of the world to what objects say it should be.
+//!
+//! A controller is a function from a [`Context`] to a task that never ends. It is told what changed, puts names
+//! into a queue, and works from the caches of its informers; every write carries what it was decided from. It may
+//! be ended at any instant: whoever starts next finds all there is to know in the apiserver.
+
+#![forbid(unsafe_code)]
+
+mod context;
+pub mod limits;
+mod options;
+mod pods;
+mod replicaset;
+
+pub use context::Context;
+pub use options::Options;
+pub use replicaset::{replicasets, replication_controllers};

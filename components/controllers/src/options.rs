@@ -1,0 +1,17 @@
+//! What can be set from outside, with upstream's defaults.
+
+/// Names that work at the same time, by controller: the `--concurrent-…-syncs` of kube-controller-manager.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub concurrent_replicaset_syncs: usize,
+    pub concurrent_replication_controller_syncs: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            concurrent_replicaset_syncs: 5,
+            concurrent_replication_controller_syncs: 5,
+        }
+    }
+}

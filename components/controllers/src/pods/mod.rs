@@ -1,0 +1,11 @@
+//! Pods as controllers see them: their states, and making and deleting them.
+
+mod batch;
+mod control;
+mod index;
+mod state;
+
+pub(crate) use batch::slow_start;
+pub(crate) use control::{PodControl, namespace_goes, pod_from, reason};
+pub(crate) use index::{by_controller, candidates};
+pub(crate) use state::{is_active, is_available, is_ready, phase, ready_since, restarts};

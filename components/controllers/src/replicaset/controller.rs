@@ -1,0 +1,358 @@
+//! The controller's loop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{Pod, ReplicationController};
+use kube::Api;
+use kube::api::PostParams;
+use kube::core::SelectorExt as _;
+use mainstay_client::{
+    Change, Claim, Expectations, Informer, Key, Queue, controller_of, is_controlled_by,
+};
+
+use super::kind::Replicated;
+use super::rank::sort_for_deletion;
+use super::status::{Failure, Seen, Status};
+use crate::context::Context;
+use crate::limits::{DELETIONS_AT_ONCE, REPLICAS_AT_ONCE};
+use crate::pods::{
+    PodControl, by_controller, candidates, is_active, is_ready, namespace_goes, pod_from, reason,
+    slow_start,
+};
+
+/// Keeps as many pods as replica sets ask for.
+pub async fn replicasets(cx: Context) {
+    let workers = cx.options.concurrent_replicaset_syncs;
+    Controller::<ReplicaSet>::new(cx, "replicaset")
+        .run(workers)
+        .await;
+}
+
+/// Keeps as many pods as replication controllers ask for.
+pub async fn replication_controllers(cx: Context) {
+    let workers = cx.options.concurrent_replication_controller_syncs;
+    let controller = Controller::<ReplicationController>::new(cx, "replicationmanager");
+    controller.run(workers).await;
+}
+
+/// What a round leaves undone.
+type Failed = kube::Error;
+
+struct Controller<O> {
+    cx: Context,
+    owners: Arc<Informer<O>>,
+    pods: Arc<Informer<Pod>>,
+    queue: Queue<Key>,
+    expectations: Expectations,
+}
+
+impl<O: Replicated> Controller<O> {
+    fn new(cx: Context, queue: &str) -> Arc<Self> {
+        let owners = cx.informers.of::<O>();
+        let pods = cx.informers.of::<Pod>();
+        by_controller(&pods);
+        Arc::new(Self {
+            queue: cx.queue(queue),
+            cx,
+            owners,
+            pods,
+            expectations: Expectations::default(),
+        })
+    }
+
+    async fn run(self: Arc<Self>, workers: usize) {
+        let this = Arc::clone(&self);
+        self.owners.on(move |change| this.owner_changed(&change));
+        let this = Arc::clone(&self);
+        self.pods.on(move |change| this.pod_changed(&change));
+        self.owners.synced().await;
+        self.pods.synced().await;
+        let this = Arc::clone(&self);
+        let work = move |key| {
+            let this = Arc::clone(&this);
+            async move { this.sync(&key).await }
+        };
+        self.queue.work(workers, work).await;
+    }
+
+    fn owner_changed(&self, change: &Change<'_, O>) {
+        let key = Key::of(change.object().as_ref());
+        if let Change::Deleted(_) = change {
+            self.expectations.forget(&key);
+        }
+        self.queue.add(key);
+    }
+
+    fn pod_changed(&self, change: &Change<'_, Pod>) {
+        match change {
+            // One that was being deleted when this started: nobody waits to see it come.
+            Change::Added(pod) if pod.metadata.deletion_timestamp.is_some() => self.pod_gone(pod),
+            Change::Added(pod) => match self.owner_of(pod) {
+                Some(owner) => {
+                    let key = Key::of(owner.as_ref());
+                    self.expectations.creation_seen(&key);
+                    self.queue.add(key);
+                }
+                None => self.orphan_changed(pod),
+            },
+            Change::Updated { old, new } => self.pod_updated(old, new),
+            Change::Deleted(pod) => self.pod_gone(pod),
+        }
+    }
+
+    fn pod_updated(&self, old: &Pod, new: &Pod) {
+        if new.metadata.deletion_timestamp.is_some() {
+            // Its end may take long; another one is needed now.
+            self.pod_gone(new);
+            if old.metadata.labels != new.metadata.labels {
+                self.pod_gone(old);
+            }
+            return;
+        }
+        let moved = controller_of(old) != controller_of(new);
+        if moved && let Some(owner) = self.owner_of(old) {
+            self.queue.add(Key::of(owner.as_ref()));
+        }
+        let Some(owner) = self.owner_of(new) else {
+            if moved || old.metadata.labels != new.metadata.labels {
+                self.orphan_changed(new);
+            }
+            return;
+        };
+        let key = Key::of(owner.as_ref());
+        self.queue.add(key.clone());
+        let needs = owner.min_ready_seconds();
+        if needs > 0 && !is_ready(old) && is_ready(new) {
+            // A second more: times in conditions have no fractions.
+            let available = Duration::from_secs(u64::try_from(needs).unwrap_or(0) + 1);
+            self.queue.add_after(key, available);
+        }
+    }
+
+    fn pod_gone(&self, pod: &Pod) {
+        if let Some(owner) = self.owner_of(pod) {
+            let key = Key::of(owner.as_ref());
+            let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+            self.expectations.deletion_seen(&key, uid);
+            self.queue.add(key);
+        }
+    }
+
+    /// Whoever selects it may want it.
+    fn orphan_changed(&self, pod: &Pod) {
+        if controller_of(pod).is_some() {
+            return;
+        }
+        let none = Default::default();
+        let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        for owner in self.owners.cache().in_namespace(namespace) {
+            let selector = owner.selector().ok().flatten();
+            if selector.is_some_and(|selector| selector.matches(labels)) {
+                self.queue.add(Key::of(owner.as_ref()));
+            }
+        }
+    }
+
+    /// The owner that controls a pod, if it is of this kind and still the same one.
+    fn owner_of(&self, pod: &Pod) -> Option<Arc<O>> {
+        let reference = controller_of(pod).filter(|r| r.kind == O::kind(&()))?;
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let owner = self
+            .owners
+            .cache()
+            .get(&Key::new(namespace, &reference.name))?;
+        (owner.meta().uid.as_deref() == Some(&reference.uid)).then_some(owner)
+    }
+
+    async fn sync(&self, key: &Key) -> Result<Option<Duration>, Failed> {
+        let Some(owner) = self.owners.cache().get(key) else {
+            self.expectations.forget(key);
+            return Ok(None);
+        };
+        // Asked before the pods are looked at: what comes between is seen in the pods.
+        let knows = self.expectations.are_met(key);
+        let selector = match owner.selector() {
+            Ok(Some(selector)) => selector,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                tracing::warn!("{key} selects nothing: {error}");
+                return Ok(None);
+            }
+        };
+        let found = candidates(self.pods.cache(), owner.as_ref());
+        let going = |pod: &Arc<Pod>| {
+            pod.metadata.deletion_timestamp.is_some()
+                && is_controlled_by(pod.as_ref(), owner.as_ref())
+        };
+        let terminating = found.iter().filter(|pod| going(pod)).count();
+        let active = found.into_iter().filter(|pod| is_active(pod)).collect();
+        let claim = Claim {
+            owner: owner.as_ref(),
+            owners: &Api::namespaced(self.cx.client.clone(), &key.namespace),
+            selector: &selector,
+            finalizers: &[],
+        };
+        let api = Api::namespaced(self.cx.client.clone(), &key.namespace);
+        let active = claim.claim(&api, active).await?;
+        let active: Vec<&Pod> = active.iter().map(AsRef::as_ref).collect();
+        let managed = if knows && owner.meta().deletion_timestamp.is_none() {
+            self.manage(key, owner.as_ref(), &active).await
+        } else {
+            Ok(())
+        };
+        let failure = managed.as_ref().err().map(|error| Failure {
+            reason: match active.len() < owner.replicas() {
+                true => "FailedCreate",
+                false => "FailedDelete",
+            },
+            message: reason(error),
+        });
+        let seen = Seen {
+            active: &active,
+            terminating,
+            template: owner.template(),
+            min_ready_seconds: owner.min_ready_seconds(),
+            generation: owner.meta().generation.unwrap_or(0),
+            now: Timestamp::now(),
+        };
+        let status = self
+            .tell(key, owner.as_ref(), &seen, failure.as_ref())
+            .await?;
+        managed?;
+        let waits = owner.min_ready_seconds() > 0
+            && status.ready == i32::try_from(owner.replicas()).unwrap_or(i32::MAX)
+            && status.available < status.ready;
+        let least = u64::try_from(owner.min_ready_seconds()).unwrap_or(0);
+        Ok(match waits {
+            true => Some(Duration::from_secs(least)),
+            // Should the events that are waited for be lost.
+            false if !knows => Some(self.expectations.given_up_in(key) + Duration::from_secs(1)),
+            false => None,
+        })
+    }
+
+    async fn manage(&self, key: &Key, owner: &O, active: &[&Pod]) -> Result<(), Failed> {
+        let wanted = owner.replicas();
+        if active.len() < wanted {
+            let missing = (wanted - active.len()).min(REPLICAS_AT_ONCE);
+            return self.create(key, owner, missing).await;
+        }
+        let surplus = (active.len() - wanted).min(REPLICAS_AT_ONCE);
+        if surplus == 0 {
+            return Ok(());
+        }
+        let related = self.related(owner);
+        let related: Vec<&Pod> = related.iter().map(AsRef::as_ref).collect();
+        let mut sorted = active.to_vec();
+        if surplus < active.len() {
+            sort_for_deletion(&mut sorted, &related, Timestamp::now());
+        }
+        self.delete(key, owner, &sorted[..surplus]).await
+    }
+
+    async fn create(&self, key: &Key, owner: &O, missing: usize) -> Result<(), Failed> {
+        let Some(template) = owner.template() else {
+            return Ok(());
+        };
+        let pod = pod_from(template, owner);
+        let control = PodControl::new(&self.cx.client, &self.cx.events, owner);
+        self.expectations.expect_creations(key, missing);
+        let one = || async {
+            let created = control.create(&pod).await;
+            match created {
+                Ok(_) => Ok(()),
+                Err(error) => {
+                    // Whether it was made is not known after some of them; if it was, one too many is seen and
+                    // deleted, which is better than to wait for one that never comes.
+                    self.expectations.creation_seen(key);
+                    match namespace_goes(&error) {
+                        true => Ok(()),
+                        false => Err(error),
+                    }
+                }
+            }
+        };
+        let (_, tried, error) = slow_start(missing, one).await;
+        for _ in tried..missing {
+            self.expectations.creation_seen(key);
+        }
+        error.map_or(Ok(()), Err)
+    }
+
+    async fn delete(&self, key: &Key, owner: &O, pods: &[&Pod]) -> Result<(), Failed> {
+        let control = PodControl::new(&self.cx.client, &self.cx.events, owner);
+        let uids: Vec<_> = pods
+            .iter()
+            .filter_map(|pod| pod.metadata.uid.clone())
+            .collect();
+        self.expectations.expect_deletions(key, uids);
+        let mut under_way = FuturesUnordered::new();
+        let mut result = Ok(());
+        for pod in pods {
+            if under_way.len() >= DELETIONS_AT_ONCE
+                && let Some(answer) = under_way.next().await
+            {
+                result = result.and(answer);
+            }
+            under_way.push(self.delete_one(key, &control, pod));
+        }
+        while let Some(answer) = under_way.next().await {
+            result = result.and(answer);
+        }
+        result
+    }
+
+    async fn delete_one(
+        &self,
+        key: &Key,
+        control: &PodControl<'_, O>,
+        pod: &Pod,
+    ) -> Result<(), Failed> {
+        let deleted = control.delete(pod).await;
+        if deleted.is_err() {
+            let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+            self.expectations.deletion_seen(key, uid);
+        }
+        deleted
+    }
+
+    /// Active pods of all owners of this kind that have the same controller, as those of one deployment.
+    fn related(&self, owner: &O) -> Vec<Arc<Pod>> {
+        let namespace = owner.meta().namespace.as_deref().unwrap_or_default();
+        let above = controller_of(owner).map(|reference| reference.uid.clone());
+        let owners = self.owners.cache().in_namespace(namespace).into_iter();
+        let siblings = owners.filter(|other| match &above {
+            Some(uid) => controller_of(other.as_ref()).is_some_and(|r| &r.uid == uid),
+            None => other.meta().uid == owner.meta().uid,
+        });
+        let pods = siblings.flat_map(|other| candidates(self.pods.cache(), other.as_ref()));
+        let controlled = pods.filter(|pod| controller_of(pod.as_ref()).is_some());
+        controlled.filter(|pod| is_active(pod)).collect()
+    }
+
+    /// Writes the status if it is another one.
+    async fn tell(
+        &self,
+        key: &Key,
+        owner: &O,
+        seen: &Seen<'_>,
+        failure: Option<&Failure>,
+    ) -> Result<Status, Failed> {
+        let old = owner.status();
+        let status = old.after(seen, failure);
+        if old == status {
+            return Ok(status);
+        }
+        let api: Api<O> = Api::namespaced(self.cx.client.clone(), &key.namespace);
+        let told = owner.with_status(status.clone());
+        // With the resourceVersion of the cache: whoever is newer wins, and this is tried again then.
+        api.replace_status(&key.name, &PostParams::default(), &told)
+            .await?;
+        Ok(status)
+    }
+}
