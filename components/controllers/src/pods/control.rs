@@ -62,11 +62,13 @@ impl<'a, O: Resource<DynamicType = ()>> PodControl<'a, O> {
     /// Deletes this pod and no other of its name; one that is gone is fine.
     pub(crate) async fn delete(&self, pod: &Pod) -> kube::Result<()> {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
-        let mut how = DeleteParams::default();
-        how.preconditions = Some(Preconditions {
-            uid: pod.metadata.uid.clone(),
-            resource_version: None,
-        });
+        let how = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: pod.metadata.uid.clone(),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
         match self.api.delete(name, &how).await {
             Ok(_) => {
                 let text = format!("Deleted pod: {name}");
