@@ -6,10 +6,14 @@
 mod certificates;
 #[path = "rest/front.rs"]
 mod front;
+#[path = "rest/lists.rs"]
+mod lists;
 #[path = "rest/roles.rs"]
 mod roles;
 #[path = "rest/services.rs"]
 mod services;
+#[path = "rest/uploads.rs"]
+mod uploads;
 #[path = "rest/watches.rs"]
 mod watches;
 

@@ -9,6 +9,14 @@ pub(crate) const WRITES_INFLIGHT_MAX: usize = 200;
 /// Bytes of a request's body: upstream's limit.
 pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
 
+/// Bytes of a body that nobody reads, for which a connection is kept: Go's number, which upstream has.
+pub(crate) const UNREAD_BYTES_KEPT_ALIVE_MAX: u64 = 256 << 10;
+/// Bytes of such a body that are read before the connection closes, so that the client has time to find the answer.
+pub(crate) const UNREAD_BYTES_MAX: u64 = 8 << 20;
+const _: () = assert!(UNREAD_BYTES_MAX > UNREAD_BYTES_KEPT_ALIVE_MAX);
+/// Time for that.
+pub(crate) const UNREAD_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How often files of certificates are looked at.
 pub(crate) const TLS_FILES_EVERY: Duration = Duration::from_secs(5);
 /// Time for a TLS handshake.

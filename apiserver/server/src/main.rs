@@ -26,6 +26,7 @@ mod serve;
 mod server;
 mod services;
 mod tls;
+mod upload;
 
 use clap::Parser as _;
 use std::process::ExitCode;

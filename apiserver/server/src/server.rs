@@ -25,6 +25,7 @@ use crate::registry::{Registry, unknown_method};
 use crate::request::{Accepted, Info, Offer, Query, negotiate};
 use crate::serve::{Peer, Wish};
 use crate::tls::Tls;
+use crate::upload::Upload;
 
 /// Everything that answers requests. Stateless but for caches: any number of servers stand side by side.
 pub(crate) struct Server {
@@ -60,6 +61,7 @@ impl Server {
     ) -> Response<Body> {
         let begun = std::time::Instant::now();
         let (mut parts, body) = request.into_parts();
+        let (body, unread) = Upload::new(body, parts.version, &parts.headers);
         let by_websocket = Wish::take(&mut parts);
         let query = Query::parse(parts.uri.query());
         let method = parts.method.clone();
@@ -84,6 +86,7 @@ impl Server {
         if let Some(wish) = by_websocket {
             response = wish.grant(response);
         }
+        unread.let_go(&mut response);
         let headers = response.headers_mut();
         headers.insert("audit-id", request_id());
         answer::not_cached(&mut response);
@@ -103,7 +106,7 @@ impl Server {
     }
 
     /// Room and time first: neither is spent on who may not ask, but deciding that is cheap.
-    async fn limited(self: &Arc<Self>, call: Arrived<'_>, body: Incoming) -> Answer {
+    async fn limited(self: &Arc<Self>, call: Arrived<'_>, body: Upload) -> Answer {
         if call.info.is_long_running() {
             return self.known(call, body).await;
         }
@@ -145,7 +148,7 @@ impl Server {
     }
 
     /// Who asks, and whether they may.
-    async fn known(self: &Arc<Self>, arrived: Arrived<'_>, body: Incoming) -> Answer {
+    async fn known(self: &Arc<Self>, arrived: Arrived<'_>, body: Upload) -> Answer {
         let info = arrived.info;
         let peer = arrived.peer;
         let certificates = match self.tls.holds(&peer.verified) {
@@ -183,7 +186,7 @@ impl Server {
         self.dispatch(&call, body).await
     }
 
-    async fn dispatch(self: &Arc<Self>, call: &Call<'_>, body: Incoming) -> Answer {
+    async fn dispatch(self: &Arc<Self>, call: &Call<'_>, body: Upload) -> Answer {
         if call.info.target.is_some() {
             let deprecated = deprecation(call.info);
             let mut response = match (self.registry.answer(call, body).await, deprecated) {

@@ -60,6 +60,8 @@ pub const HISTORY_ATTEMPTS_MAX: usize = 3;
 pub const CATCH_UP_DEADLINE: Duration = Duration::from_secs(10);
 /// How often an idle cache asks the store for progress, so that bookmarks advance.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(20);
+/// The last bookmark of a watch comes this long before its end: upstream's time.
+pub const LAST_BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 /// How often progress is asked for again while a consistent read waits for it.
 pub const PROGRESS_RETRY: Duration = Duration::from_millis(50);
 /// How long a consistent read waits for the cache before it reads from the store itself.

@@ -210,3 +210,44 @@ async fn the_old_paths_watch_collections_and_single_objects() {
         "fieldSelector metadata.name doesn't match requested name"
     );
 }
+
+/// There was none but once a minute: whoever watched for a shorter time had nowhere to go on from.
+#[tokio::test]
+async fn a_last_bookmark_comes_shortly_before_the_end() {
+    let (_cluster, _server, rest) = start().await;
+    create(&rest, "a").await;
+    let bookmarks = async |query: &str| {
+        let path = format!("GET {CONFIG_MAPS}?watch=true&{query}");
+        let body = rest.call(&path, "").await.body;
+        let events = body.lines().map(|line| serde_json::from_str(line).unwrap());
+        let of_type = events.filter(|event: &Value| event["type"] == "BOOKMARK");
+        let versions: Vec<u64> = of_type
+            .map(|event| {
+                event["object"]["metadata"]["resourceVersion"]
+                    .as_str()
+                    .unwrap()
+                    .parse()
+                    .unwrap()
+            })
+            .collect();
+        versions
+    };
+    let written = rest
+        .json(&format!("GET {CONFIG_MAPS}/a"), &Value::Null)
+        .await
+        .1;
+    let written = written["metadata"]["resourceVersion"].as_str().unwrap();
+    let written: u64 = written.parse().unwrap();
+    let told = bookmarks("allowWatchBookmarks=true&timeoutSeconds=3").await;
+    assert!(
+        told.len() == 1 && told[0] >= written,
+        "{told:?}, written at {written}"
+    );
+    for query in [
+        "timeoutSeconds=3",
+        "allowWatchBookmarks=true&timeoutSeconds=1",
+    ] {
+        let told = bookmarks(query).await;
+        assert!(told.is_empty(), "{query}: {told:?}");
+    }
+}

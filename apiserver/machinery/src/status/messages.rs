@@ -26,15 +26,7 @@ impl StatusError {
         StatusError::expired("The resourceVersion for the provided list is too old.")
     }
 
-    /// 410: the store compacted the version of a continue token, and a new token cannot be offered.
-    pub fn continue_expired() -> StatusError {
-        StatusError::expired(
-            "The provided continue parameter is too old to display a consistent list result. \
-             You can start a new list without the continue parameter.",
-        )
-    }
-
-    /// 410: as [`StatusError::continue_expired`], with a token for the rest as it is now.
+    /// 410: the store compacted the version of a continue token. With it comes a token for the rest as it is now.
     pub fn continue_inconsistent(token: &str) -> StatusError {
         let mut error = StatusError::expired(
             "The provided continue parameter is too old to display a consistent list result. \

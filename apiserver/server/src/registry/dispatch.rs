@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 use mainstay_apistore::{Client, LeasePool, ResourceCache, Scope, Stored};
 use mainstay_auth::Authorizer;
 use mainstay_kinds::Part;
@@ -35,6 +34,7 @@ use crate::metrics::Metrics;
 use crate::pages;
 use crate::request::{Accepted, Encoding, Form, Offer, Target, WriteOptions, negotiate};
 use crate::server::{Call, Warnings};
+use crate::upload::Upload;
 
 /// All resources over one store.
 pub(crate) struct Registry {
@@ -66,7 +66,7 @@ pub(crate) struct Request<'a> {
 }
 
 impl Registry {
-    pub(crate) async fn answer(&self, call: &Call<'_>, body: Incoming) -> Answer {
+    pub(crate) async fn answer(&self, call: &Call<'_>, body: Upload) -> Answer {
         let Some(target) = &call.info.target else {
             return Err(StatusError::unknown_path());
         };
@@ -98,6 +98,7 @@ impl Registry {
                 ],
             }));
         };
+        check_form(accepted, verb, resource)?;
         let request = Request {
             call,
             target,
@@ -111,7 +112,7 @@ impl Registry {
         }
     }
 
-    async fn main(&self, request: &Request<'_>, verb: Verb, body: Incoming) -> Answer {
+    async fn main(&self, request: &Request<'_>, verb: Verb, body: Upload) -> Answer {
         if request.resource.store_prefix.is_empty() {
             return sub::virtual_resource(self, request, verb, body).await;
         }
@@ -127,7 +128,7 @@ impl Registry {
         }
     }
 
-    async fn post(&self, request: &Request<'_>, body: Incoming) -> Answer {
+    async fn post(&self, request: &Request<'_>, body: Upload) -> Answer {
         let options = request.write_options()?;
         let body = read(body).await?;
         let (mut object, mut warnings) = request.decode(&body, options.field_validation)?;
@@ -146,7 +147,7 @@ impl Registry {
         self.answer_written(request, written)
     }
 
-    pub(super) async fn put(&self, request: &Request<'_>, body: Incoming, part: Part) -> Answer {
+    pub(super) async fn put(&self, request: &Request<'_>, body: Upload, part: Part) -> Answer {
         let options = request.write_options()?;
         let body = read(body).await?;
         let (mut object, warnings) = request.decode(&body, options.field_validation)?;
@@ -163,7 +164,7 @@ impl Registry {
         self.answer_written(request, written)
     }
 
-    pub(super) async fn patch(&self, request: &Request<'_>, body: Incoming, part: Part) -> Answer {
+    pub(super) async fn patch(&self, request: &Request<'_>, body: Upload, part: Part) -> Answer {
         let body = read(body).await?;
         // What is no patch here is said first: server-side apply has options of its own.
         let patch = codec::Patch::read(request.content_type(), &body)?;
@@ -199,7 +200,7 @@ impl Registry {
         self.answer_written(request, written)
     }
 
-    async fn delete_one(&self, request: &Request<'_>, body: Incoming) -> Answer {
+    async fn delete_one(&self, request: &Request<'_>, body: Upload) -> Answer {
         let options = request.delete_options(body).await?;
         let delete = Delete {
             resource: request.stored(),
@@ -221,7 +222,7 @@ impl Registry {
     }
 
     /// Deletes what a list with the same selectors would show.
-    async fn delete_all(&self, request: &Request<'_>, body: Incoming) -> Answer {
+    async fn delete_all(&self, request: &Request<'_>, body: Upload) -> Answer {
         let options = request.delete_options(body).await?;
         let found = self.selected(request).await?;
         let mut gone = Vec::with_capacity(found.len());
@@ -400,10 +401,7 @@ impl Request<'_> {
     }
 
     /// Options of a deletion from body and query; the body counts where both say something.
-    pub(super) async fn delete_options(
-        &self,
-        body: Incoming,
-    ) -> Result<DeleteOptions, StatusError> {
+    pub(super) async fn delete_options(&self, body: Upload) -> Result<DeleteOptions, StatusError> {
         let query = self.call.query;
         let body = read(body).await?;
         let mut value = match body.is_empty() {
@@ -433,8 +431,35 @@ impl Request<'_> {
     }
 }
 
+/// Metadata of one object is no list, and that of a list no single object.
+fn check_form(accepted: Accepted, verb: Verb, resource: &Resource) -> Result<(), StatusError> {
+    if accepted.form != Form::Metadata {
+        return Ok(());
+    }
+    let (wanted, found, list) = match (verb, accepted.of_list) {
+        (Verb::Get | Verb::Create | Verb::Update | Verb::Patch, true) => {
+            ("PartialObjectMetadataList", "is not a list", "")
+        }
+        (Verb::List, false) => ("PartialObjectMetadata", "is a list", "List"),
+        _ => return Ok(()),
+    };
+    // Upstream names its internal type.
+    let package = match resource.group {
+        "" | "events.k8s.io" => "core",
+        group => group.split('.').next().unwrap_or_default(),
+    };
+    Err(StatusError::new(
+        406,
+        Reason::NotAcceptable,
+        format!(
+            "you requested {wanted}, but the requested object {found} (*{package}.{}{list})",
+            resource.kind
+        ),
+    ))
+}
+
 /// A whole body, if it is not too large.
-pub(super) async fn read(body: Incoming) -> Result<Bytes, StatusError> {
+pub(super) async fn read(body: Upload) -> Result<Bytes, StatusError> {
     match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(e) if e.is::<http_body_util::LengthLimitError>() => Err(

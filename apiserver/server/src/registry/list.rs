@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::codec;
+use super::continuation::Continue;
 use super::dispatch::{Registry, Request};
 use super::pieces::{self, Pieces};
 use super::read::READ_PATIENCE;
@@ -139,42 +140,6 @@ enum Place<'a> {
     All,
 }
 
-/// Where the next page begins.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct Continue {
-    /// `meta.k8s.io/v1`, as upstream.
-    v: String,
-    /// The revision of the list; -1 for a list that goes on without one.
-    rv: i64,
-    /// What of the last key follows the resource's prefix.
-    start: String,
-}
-
-impl Continue {
-    fn encode(revision: i64, start: &str) -> String {
-        use base64::Engine as _;
-        let token = json!({ "v": "meta.k8s.io/v1", "rv": revision, "start": start });
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(token.to_string())
-    }
-
-    fn decode(token: &str) -> Result<Self, StatusError> {
-        use base64::Engine as _;
-        let refused = |why: &str| {
-            StatusError::bad_request(format!(
-                "invalid continue token: continue key is not valid: {why}"
-            ))
-        };
-        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
-            .decode(token.trim_end_matches('='))
-            .map_err(|e| refused(&e.to_string()))?;
-        let decoded: Self = serde_json::from_slice(&bytes).map_err(|e| refused(&e.to_string()))?;
-        match decoded.v == "meta.k8s.io/v1" && decoded.rv != 0 && !decoded.start.is_empty() {
-            true => Ok(decoded),
-            false => Err(refused("server does not recognize this encoded version")),
-        }
-    }
-}
-
 /// A page: its objects, the revision of the list, and what follows.
 struct Page {
     objects: Vec<Arc<Object>>,
@@ -197,9 +162,8 @@ impl Registry {
         options: &ListOptions,
         selection: &Selection,
     ) -> Result<Page, StatusError> {
-        let (freshness, after) = freshness(options)?;
+        let (freshness, start) = freshness(options)?;
         let prefix = self.keys.prefix(request.resource);
-        let after = after.map(|start| format!("{prefix}{start}"));
         let scope = selection.scope(self, request);
         let until = Instant::now() + READ_PATIENCE;
         let listed = self
@@ -211,14 +175,14 @@ impl Registry {
             // Older than the cache remembers, but the store may still have it.
             (Err(CacheError::TooOld { .. }), Freshness::Exact(revision)) => {
                 return self
-                    .page_of_store(request, options, selection, revision, after)
+                    .page_of_store(request, options, selection, revision, start)
                     .await;
             }
             (Err(e), _) => return Err(cache_failure(&e)),
         };
         let revision = view.revision();
-        let view = match &after {
-            Some(key) => view.after(key.as_bytes()),
+        let view = match start {
+            Some(start) => view.after(format!("{prefix}{start}").as_bytes()),
             None => view,
         };
         Ok(cut(view, revision, options.limit, selection, &prefix))
@@ -230,7 +194,7 @@ impl Registry {
         options: &ListOptions,
         selection: &Selection,
         revision: i64,
-        after: Option<String>,
+        start: Option<String>,
     ) -> Result<Page, StatusError> {
         let prefix = self.keys.prefix(request.resource);
         let of_namespace = match request.target.namespace.as_str() {
@@ -238,7 +202,9 @@ impl Registry {
             namespace => format!("{prefix}{namespace}/"),
         };
         let mut objects = Vec::new();
-        let mut after = after.map(Bytes::from);
+        let mut after = start
+            .as_ref()
+            .map(|start| Bytes::from(format!("{prefix}{start}")));
         let limit = options.limit.map_or(usize::MAX, |limit| {
             usize::try_from(limit).unwrap_or(usize::MAX)
         });
@@ -251,11 +217,12 @@ impl Registry {
                 ..PageRequest::default()
             };
             let page = self.client.page(&asked).await;
-            let page = page.map_err(|e| match e {
-                mainstay_apistore::Failure::Compacted if after.is_some() => {
-                    StatusError::continue_expired()
+            let page = page.map_err(|e| match (&e, &start) {
+                // The pages before are with the client: it may want the rest as it is now.
+                (mainstay_apistore::Failure::Compacted, Some(start)) => {
+                    StatusError::continue_inconsistent(&Continue::encode(Continue::NOW, start))
                 }
-                other => store_failure(&other),
+                _ => store_failure(&e),
             })?;
             let decode = codec::decoder(request.stored());
             let mut remaining = u64::try_from(page.remaining).unwrap_or(0);

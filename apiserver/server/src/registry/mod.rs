@@ -4,6 +4,7 @@
 //! knows a kind but for subresources that are actions (`sub`).
 
 mod codec;
+mod continuation;
 mod convert;
 mod create;
 mod delete;

@@ -69,11 +69,13 @@ impl Registry {
                 Some(Arc::new(move |object: &_| selection.matches(object)))
             }
         };
+        let end = Instant::now() + self.watch_time(&options);
         let asked = WatchRequest {
             scope: selection.scope(self, request),
             start,
             filter,
             bookmarks: options.bookmarks.then_some(BOOKMARKS_EVERY),
+            end: Some(end),
         };
         let watcher = match cache.watch(asked, until).await {
             Ok(watcher) => watcher,
@@ -84,7 +86,7 @@ impl Registry {
         let served = Served {
             watcher,
             shape: Shape::new(request, initial && options.bookmarks)?,
-            deadline: Box::pin(tokio::time::sleep(self.watch_time(&options))),
+            deadline: Box::pin(tokio::time::sleep_until(end)),
             ending: self.ending.clone(),
             metrics: Counted::new(Arc::clone(&self.metrics)),
             over: false,

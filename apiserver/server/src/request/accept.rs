@@ -24,6 +24,8 @@ pub(crate) enum Form {
 pub(crate) struct Accepted {
     pub(crate) encoding: Encoding,
     pub(crate) form: Form,
+    /// Whether metadata is wanted in the form of a list: not every request has one to give.
+    pub(crate) of_list: bool,
     /// Indented, for people.
     pub(crate) pretty: bool,
 }
@@ -32,6 +34,7 @@ impl Accepted {
     pub(crate) const JSON: Self = Self {
         encoding: Encoding::Json,
         form: Form::Objects,
+        of_list: false,
         pretty: false,
     };
 }
@@ -116,6 +119,7 @@ fn accepted(clause: &Clause<'_>, offer: Offer) -> Option<Accepted> {
     Some(Accepted {
         encoding,
         form,
+        of_list: clause.param("as") == Some("PartialObjectMetadataList"),
         pretty: clause.param("pretty") == Some("1"),
     })
 }

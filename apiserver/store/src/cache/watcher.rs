@@ -8,7 +8,7 @@ use super::object::Object;
 use super::resource::Shared;
 use super::scope::Scope;
 use super::view::View;
-use crate::limits::BATCH_OBJECTS_MAX;
+use crate::limits::{BATCH_OBJECTS_MAX, LAST_BOOKMARK_BEFORE_END};
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -39,6 +39,9 @@ pub struct WatchRequest {
     pub filter: Option<Filter>,
     /// How often to say which revision is current.
     pub bookmarks: Option<Duration>,
+    /// When the reader will end the watch: one more is said [`LAST_BOOKMARK_BEFORE_END`] earlier, so that whoever
+    /// comes back begins there.
+    pub end: Option<Instant>,
 }
 
 impl WatchRequest {
@@ -49,6 +52,7 @@ impl WatchRequest {
             start,
             filter: None,
             bookmarks: None,
+            end: None,
         }
     }
 }
@@ -84,7 +88,38 @@ pub struct Watcher {
     last: i64,
     initial: Option<Box<View>>,
     filter: Option<Filter>,
-    bookmarks: Option<(Duration, Instant)>,
+    bookmarks: Option<Bookmarks>,
+}
+
+/// When to say which revision is current.
+struct Bookmarks {
+    every: Duration,
+    /// The last one, before the end.
+    last: Option<Instant>,
+    due: Option<Instant>,
+}
+
+impl Bookmarks {
+    fn new(every: Duration, end: Option<Instant>) -> Self {
+        let last = end.and_then(|end| end.checked_sub(LAST_BOOKMARK_BEFORE_END));
+        let mut bookmarks = Self {
+            every,
+            last,
+            due: None,
+        };
+        bookmarks.plan(Instant::now());
+        bookmarks
+    }
+
+    fn plan(&mut self, now: Instant) {
+        let regular = now + self.every;
+        self.due = match self.last {
+            None => Some(regular),
+            // Nothing is said so shortly before the end.
+            Some(last) if last <= now => None,
+            Some(last) => Some(regular.min(last)),
+        };
+    }
 }
 
 impl fmt::Debug for Watcher {
@@ -108,7 +143,7 @@ impl Watcher {
             cursor,
             view,
         } = joined;
-        let interval = request.bookmarks;
+        let bookmarks = request.bookmarks;
         Ok(Self {
             shared: shared.clone(),
             group,
@@ -116,7 +151,7 @@ impl Watcher {
             last: after.unwrap_or(view.revision()),
             initial: after.is_none().then(|| Box::new(view)),
             filter: request.filter,
-            bookmarks: interval.map(|every| (every, Instant::now() + every)),
+            bookmarks: bookmarks.map(|every| Bookmarks::new(every, request.end)),
         })
     }
 
@@ -149,9 +184,9 @@ impl Watcher {
             if let Some(step) = self.step()? {
                 return Ok(step);
             }
-            match self.bookmarks {
+            match self.bookmarks.as_ref().and_then(|bookmarks| bookmarks.due) {
                 None => changed.await,
-                Some((_, due)) => tokio::select! {
+                Some(due) => tokio::select! {
                     () = changed => {}
                     () = sleep_until(due) => {}
                 },
@@ -194,12 +229,12 @@ impl Watcher {
     }
 
     fn bookmark(&mut self, published: i64) -> Option<Step> {
-        let (every, due) = self.bookmarks?;
+        let bookmarks = self.bookmarks.as_mut()?;
         let now = Instant::now();
-        if now < due {
+        if now < bookmarks.due? {
             return None;
         }
-        self.bookmarks = Some((every, now + every));
+        bookmarks.plan(now);
         // A watch that began in the future has nothing to say yet.
         if published < self.last {
             return None;

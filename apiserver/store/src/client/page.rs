@@ -15,7 +15,8 @@ use pb::range_request::{SortOrder, SortTarget};
 pub struct PageRequest {
     /// All keys begin with this.
     pub prefix: Bytes,
-    /// Begin after this key instead of at the first one.
+    /// Begin after this key instead of at the first one. A key before all of the prefix changes nothing: it may come
+    /// from a client, who is not to see what others have.
     pub after: Option<Bytes>,
     /// Most keys to return; 0 for all.
     pub limit: i64,
@@ -51,10 +52,7 @@ impl Client {
     /// Reads one page.
     pub async fn page(&self, request: &PageRequest) -> Result<ListPage, Failure> {
         let range = pb::RangeRequest {
-            key: request
-                .after
-                .as_ref()
-                .map_or_else(|| request.prefix.clone(), successor),
+            key: first_key(request),
             range_end: prefix_end(&request.prefix),
             limit: request.limit,
             revision: request.revision,
@@ -144,6 +142,14 @@ impl Client {
     }
 }
 
+/// Where a page begins.
+fn first_key(request: &PageRequest) -> Bytes {
+    let after = request.after.as_ref().map(successor);
+    after
+        .filter(|key| *key > request.prefix)
+        .unwrap_or_else(|| request.prefix.clone())
+}
+
 /// The first possible key after `key`.
 fn successor(key: &Bytes) -> Bytes {
     let mut next = BytesMut::with_capacity(key.len() + 1);
@@ -160,8 +166,9 @@ fn next_limit(items: usize, bytes: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::next_limit;
+    use super::{PageRequest, first_key, next_limit};
     use crate::limits::{PAGE_KEYS_MAX, PAGE_KEYS_MIN};
+    use bytes::Bytes;
 
     #[test]
     fn pages_follow_the_size_of_the_objects() {
@@ -169,5 +176,20 @@ mod tests {
         assert_eq!(next_limit(500, 500 * 10), PAGE_KEYS_MAX);
         assert_eq!(next_limit(16, 16 << 20), PAGE_KEYS_MIN);
         assert_eq!(next_limit(0, 0), PAGE_KEYS_MAX);
+    }
+
+    #[test]
+    fn a_page_after_a_key_of_another_prefix_showed_what_is_there() {
+        let first = |after: &'static str| {
+            first_key(&PageRequest {
+                prefix: Bytes::from_static(b"/pods/b/"),
+                after: Some(Bytes::from_static(after.as_bytes())),
+                ..PageRequest::default()
+            })
+        };
+        assert_eq!(first("/pods/b/x"), "/pods/b/x\0");
+        for before in ["/pods/a/secret", "/pods/", "/", ""] {
+            assert_eq!(first(before), "/pods/b/", "{before}");
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! Evicting a pod: a deletion that disruption budgets have a say in.
 
 use http::StatusCode;
-use hyper::body::Incoming;
 use mainstay_apistore::Scope;
 use mainstay_kinds::Part;
 use mainstay_machinery::meta;
@@ -16,11 +15,12 @@ use super::super::dispatch::{Registry, Request, read};
 use super::super::update::Update;
 use super::super::write::{now, of_resource, take_revision};
 use crate::answer::{self, Answer};
+use crate::upload::Upload;
 
 /// Seconds after which an eviction that a budget refused may be tried again, at least.
 const RETRY_SECONDS: u32 = 10;
 
-pub(super) async fn evict(registry: &Registry, request: &Request<'_>, body: Incoming) -> Answer {
+pub(super) async fn evict(registry: &Registry, request: &Request<'_>, body: Upload) -> Answer {
     let options = request.write_options()?;
     let body = read(body).await?;
     let sub = request

@@ -7,7 +7,6 @@ mod scale;
 mod tokens;
 
 use http::StatusCode;
-use hyper::body::Incoming;
 use mainstay_kinds::Part;
 use mainstay_machinery::status::StatusError;
 use mainstay_schema::Verb;
@@ -15,9 +14,10 @@ use mainstay_schema::Verb;
 use super::dispatch::{Registry, Request, not_implemented};
 use super::write::of_resource;
 use crate::answer::{self, Answer};
+use crate::upload::Upload;
 
 /// Answers a request for a subresource.
-pub(super) async fn answer(registry: &Registry, request: &Request<'_>, body: Incoming) -> Answer {
+pub(super) async fn answer(registry: &Registry, request: &Request<'_>, body: Upload) -> Answer {
     let name = request.target.subresource.as_str();
     let Some(sub) = request.resource.subresource(name) else {
         return Err(StatusError::unknown_path());
@@ -52,7 +52,7 @@ pub(super) async fn virtual_resource(
     registry: &Registry,
     request: &Request<'_>,
     verb: Verb,
-    body: Incoming,
+    body: Upload,
 ) -> Answer {
     match (request.resource.plural, verb) {
         ("bindings", Verb::Create) => pods::bind(registry, request, body).await,

@@ -1,7 +1,6 @@
 //! Binding a pod to a node.
 
 use http::StatusCode;
-use hyper::body::Incoming;
 use mainstay_kinds::Part;
 use mainstay_machinery::field::{Error, ErrorList, Path};
 use mainstay_machinery::meta;
@@ -13,9 +12,10 @@ use super::super::dispatch::{Registry, Request, read};
 use super::super::update::Update;
 use super::super::write::now;
 use crate::answer::{self, Answer};
+use crate::upload::Upload;
 
 /// `pods/NAME/binding`, and `bindings` with the pod's name inside.
-pub(super) async fn bind(registry: &Registry, request: &Request<'_>, body: Incoming) -> Answer {
+pub(super) async fn bind(registry: &Registry, request: &Request<'_>, body: Upload) -> Answer {
     let options = request.write_options()?;
     let body = read(body).await?;
     let binding = mainstay_schema::resource("", "v1", "bindings")

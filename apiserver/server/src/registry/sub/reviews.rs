@@ -1,6 +1,5 @@
 //! Questions about identity and permission: answered, never stored.
 
-use hyper::body::Incoming;
 use mainstay_auth::authn::{self_subject_review, token_review};
 use mainstay_auth::{ReviewKind, access_review, review_errors, reviewed_user, rules_review};
 use mainstay_machinery::field::{Error, ErrorList, Path};
@@ -11,11 +10,12 @@ use serde_json::Value;
 use super::super::codec::{self, Media};
 use super::super::dispatch::{Registry, Request, not_implemented, read};
 use crate::identity::seconds;
+use crate::upload::Upload;
 
 pub(super) async fn answer(
     registry: &Registry,
     request: &Request<'_>,
-    body: Incoming,
+    body: Upload,
 ) -> Result<Value, StatusError> {
     let options = request.write_options()?;
     let body = read(body).await?;

@@ -1,7 +1,6 @@
 //! `scale`: how many replicas there are and should be, the same for every kind that has some.
 
 use http::StatusCode;
-use hyper::body::Incoming;
 use mainstay_kinds::{KindRef, Part, apply_scale, scale_of};
 use mainstay_machinery::meta;
 use mainstay_machinery::status::StatusError;
@@ -12,12 +11,13 @@ use super::super::codec::{self, Media};
 use super::super::dispatch::{Registry, Request, read};
 use super::super::write::{of_resource, with_revision};
 use crate::answer::{self, Answer};
+use crate::upload::Upload;
 
 pub(super) async fn answer(
     registry: &Registry,
     request: &Request<'_>,
     verb: Verb,
-    body: Incoming,
+    body: Upload,
 ) -> Answer {
     let kind = KindRef::from(request.resource);
     let not_found = || StatusError::not_found(of_resource(request.resource), &request.target.name);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use hyper::body::Incoming;
 use mainstay_auth::authn::{BoundKind, IssueError};
 use mainstay_machinery::field::{Error, ErrorList, Path};
 use mainstay_machinery::status::{GroupKind, GroupResource, StatusError};
@@ -14,8 +13,9 @@ use super::super::write::of_resource;
 use crate::answer::{self, Answer};
 use crate::identity::seconds;
 use crate::server::Warnings;
+use crate::upload::Upload;
 
-pub(super) async fn create(registry: &Registry, request: &Request<'_>, body: Incoming) -> Answer {
+pub(super) async fn create(registry: &Registry, request: &Request<'_>, body: Upload) -> Answer {
     let options = request.write_options()?;
     let body = read(body).await?;
     let sub = request
