@@ -76,20 +76,33 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // control does something to the serving server, or to the store.
 func control(t *testing.T, requests ...string) {
 	t.Helper()
+	check(t, tryControl(requests...))
+}
+
+// tryControl is control for goroutines, which cannot end a test.
+func tryControl(requests ...string) error {
 	conn, err := net.DialTimeout("tcp", os.Getenv("MAINSTAY_CONTROL"), patience)
-	check(t, err)
+	if err != nil {
+		return err
+	}
 	defer conn.Close()
-	check(t, conn.SetDeadline(time.Now().Add(patience)))
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
 	answers := bufio.NewReader(conn)
 	for _, request := range requests {
-		_, err = fmt.Fprintln(conn, request)
-		check(t, err)
+		if _, err := fmt.Fprintln(conn, request); err != nil {
+			return err
+		}
 		answer, err := answers.ReadString('\n')
-		check(t, err)
+		if err != nil {
+			return err
+		}
 		if answer != "ok\n" {
-			t.Fatalf("%s: %s", request, answer)
+			return fmt.Errorf("%s: %s", request, answer)
 		}
 	}
+	return nil
 }
 
 func configMap(name string, data map[string]string) *corev1.ConfigMap {
