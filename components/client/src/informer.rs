@@ -57,6 +57,26 @@ pub struct Informer<K> {
     cache: Cache<K>,
     handlers: Mutex<Vec<Handler<K>>>,
     synced: watch::Sender<bool>,
+    progress: Mutex<Progress>,
+}
+
+/// How far the cache is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// The newest change that was seen.
+    revision: u64,
+    /// Lists that were begun,
+    begun: u64,
+    /// and the number of the last one that is complete.
+    listed: u64,
+}
+
+/// A write that a cache is to show: it does once it has seen this revision or a later one, or once a list that was
+/// begun after the write is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    revision: u64,
+    begun: u64,
 }
 
 impl<K> fmt::Debug for Informer<K> {
@@ -74,6 +94,7 @@ impl<K> Default for Informer<K> {
             cache: Cache::default(),
             handlers: Mutex::default(),
             synced: watch::channel(false).0,
+            progress: Mutex::default(),
         }
     }
 }
@@ -111,7 +132,31 @@ impl<K: Kind> Informer<K> {
         let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
     }
 
+    /// The place of a write in what this informer sees; `written` is the server's answer to it.
+    #[must_use]
+    pub fn mark(&self, written: &K) -> Mark {
+        Mark {
+            revision: revision(written),
+            begun: self.progress.lock().begun,
+        }
+    }
+
+    /// Whether the cache shows a write.
+    #[must_use]
+    pub fn has_reached(&self, mark: Mark) -> bool {
+        let progress = self.progress.lock();
+        progress.revision >= mark.revision || progress.listed > mark.begun
+    }
+
     fn applied(&self, object: K) {
+        let revision = revision(&object);
+        self.put(object);
+        // Only now: whoever sees the progress must find the object.
+        let mut progress = self.progress.lock();
+        progress.revision = progress.revision.max(revision);
+    }
+
+    fn put(&self, object: K) {
         let object = Arc::new(object);
         let handlers = self.handlers.lock();
         let old = self.cache.put(&object);
@@ -130,6 +175,13 @@ impl<K: Kind> Informer<K> {
     }
 
     fn deleted(&self, key: &Key, last: Option<K>) {
+        let revision = last.as_ref().map_or(0, revision);
+        self.remove(key, last);
+        let mut progress = self.progress.lock();
+        progress.revision = progress.revision.max(revision);
+    }
+
+    fn remove(&self, key: &Key, last: Option<K>) {
         let handlers = self.handlers.lock();
         if let Some(old) = self.cache.remove(key) {
             let last = last.map_or(old, Arc::new);
@@ -144,6 +196,9 @@ impl<K: Kind> Informer<K> {
                 self.deleted(&key, None);
             }
         }
+        let mut progress = self.progress.lock();
+        progress.listed = progress.begun;
+        drop(progress);
         self.synced.send_replace(true);
     }
 
@@ -169,10 +224,14 @@ impl<K: Kind> Informer<K> {
 
     fn take(&self, event: Event<K>, seen: &mut HashSet<Key>) {
         match event {
-            Event::Init => seen.clear(),
+            Event::Init => {
+                seen.clear();
+                self.progress.lock().begun += 1;
+            }
             Event::InitApply(object) => {
                 seen.insert(Key::of(&object));
-                self.applied(object);
+                // A page: what is older than its newest object may be in another one.
+                self.put(object);
             }
             Event::InitDone => {
                 self.listed(seen);
@@ -193,6 +252,14 @@ fn config() -> watcher::Config {
         timeout: Some(WATCH_SECONDS),
         ..watcher::Config::default()
     }
+}
+
+/// Revisions are numbers that grow, over all objects of a kind (Kubernetes promises so since 1.35).
+fn revision<K: Resource>(object: &K) -> u64 {
+    let version = object.meta().resource_version.as_deref();
+    version
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0)
 }
 
 type Meta = kube::core::ObjectMeta;

@@ -22,12 +22,14 @@ pub mod metrics;
 mod owners;
 mod pace;
 mod queue;
+mod unseen;
 
 pub use cache::{Cache, Index};
 pub use events::Events;
 pub use expectations::Expectations;
-pub use informer::{Change, Informer, Kind};
+pub use informer::{Change, Informer, Kind, Mark};
 pub use informers::Informers;
 pub use key::Key;
 pub use owners::{Claim, controller_of, controller_ref, is_controlled_by, selector};
 pub use queue::Queue;
+pub use unseen::Unseen;

@@ -11,14 +11,14 @@ use kube::Api;
 use kube::api::PostParams;
 use kube::core::SelectorExt as _;
 use mainstay_client::{
-    Change, Claim, Expectations, Informer, Key, Queue, controller_of, is_controlled_by,
+    Change, Claim, Informer, Key, Queue, Unseen, controller_of, is_controlled_by,
 };
 
 use super::kind::Replicated;
 use super::rank::sort_for_deletion;
 use super::status::{Failure, Seen, Status};
 use crate::context::Context;
-use crate::limits::{DELETIONS_AT_ONCE, REPLICAS_AT_ONCE};
+use crate::limits::{DELETIONS_AT_ONCE, REPLICAS_AT_ONCE, UNSEEN_PAUSE};
 use crate::pods::{
     PodControl, by_controller, candidates, is_active, is_ready, namespace_goes, pod_from, reason,
     slow_start,
@@ -47,7 +47,7 @@ struct Controller<O> {
     owners: Arc<Informer<O>>,
     pods: Arc<Informer<Pod>>,
     queue: Queue<Key>,
-    expectations: Expectations,
+    unseen: Unseen,
 }
 
 impl<O: Replicated> Controller<O> {
@@ -60,7 +60,7 @@ impl<O: Replicated> Controller<O> {
             cx,
             owners,
             pods,
-            expectations: Expectations::default(),
+            unseen: Unseen::default(),
         })
     }
 
@@ -82,7 +82,7 @@ impl<O: Replicated> Controller<O> {
     fn owner_changed(&self, change: &Change<'_, O>) {
         let key = Key::of(change.object().as_ref());
         if let Change::Deleted(_) = change {
-            self.expectations.forget(&key);
+            self.unseen.forget(&key);
         }
         self.queue.add(key);
     }
@@ -92,11 +92,7 @@ impl<O: Replicated> Controller<O> {
             // One that was being deleted when this started: nobody waits to see it come.
             Change::Added(pod) if pod.metadata.deletion_timestamp.is_some() => self.pod_gone(pod),
             Change::Added(pod) => match self.owner_of(pod) {
-                Some(owner) => {
-                    let key = Key::of(owner.as_ref());
-                    self.expectations.creation_seen(&key);
-                    self.queue.add(key);
-                }
+                Some(owner) => self.queue.add(Key::of(owner.as_ref())),
                 None => self.orphan_changed(pod),
             },
             Change::Updated { old, new } => self.pod_updated(old, new),
@@ -135,10 +131,7 @@ impl<O: Replicated> Controller<O> {
 
     fn pod_gone(&self, pod: &Pod) {
         if let Some(owner) = self.owner_of(pod) {
-            let key = Key::of(owner.as_ref());
-            let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-            self.expectations.deletion_seen(&key, uid);
-            self.queue.add(key);
+            self.queue.add(Key::of(owner.as_ref()));
         }
     }
 
@@ -171,11 +164,9 @@ impl<O: Replicated> Controller<O> {
 
     async fn sync(&self, key: &Key) -> Result<Option<Duration>, Failed> {
         let Some(owner) = self.owners.cache().get(key) else {
-            self.expectations.forget(key);
+            self.unseen.forget(key);
             return Ok(None);
         };
-        // Asked before the pods are looked at: what comes between is seen in the pods.
-        let knows = self.expectations.are_met(key);
         let selector = match owner.selector() {
             Ok(Some(selector)) => selector,
             Ok(None) => return Ok(None),
@@ -184,7 +175,8 @@ impl<O: Replicated> Controller<O> {
                 return Ok(None);
             }
         };
-        let found = candidates(self.pods.cache(), owner.as_ref());
+        let look = || candidates(self.pods.cache(), owner.as_ref());
+        let (found, knows) = self.unseen.look(key, &self.pods, look);
         let going = |pod: &Arc<Pod>| {
             pod.metadata.deletion_timestamp.is_some()
                 && is_controlled_by(pod.as_ref(), owner.as_ref())
@@ -230,8 +222,8 @@ impl<O: Replicated> Controller<O> {
         let least = u64::try_from(owner.min_ready_seconds()).unwrap_or(0);
         Ok(match waits {
             true => Some(Duration::from_secs(least)),
-            // Should the events that are waited for be lost.
-            false if !knows => Some(self.expectations.given_up_in(key) + Duration::from_secs(1)),
+            // What is waited for may be told of by no event.
+            false if !knows => Some(UNSEEN_PAUSE),
             false => None,
         })
     }
@@ -261,36 +253,23 @@ impl<O: Replicated> Controller<O> {
         };
         let pod = pod_from(template, owner);
         let control = PodControl::new(&self.cx.client, &self.cx.events, owner);
-        self.expectations.expect_creations(key, missing);
         let one = || async {
-            let created = control.create(&pod).await;
-            match created {
-                Ok(_) => Ok(()),
-                Err(error) => {
-                    // Whether it was made is not known after some of them; if it was, one too many is seen and
-                    // deleted, which is better than to wait for one that never comes.
-                    self.expectations.creation_seen(key);
-                    match namespace_goes(&error) {
-                        true => Ok(()),
-                        false => Err(error),
-                    }
+            match control.create(&pod).await {
+                Ok(pod) => {
+                    self.unseen.created(key, &self.pods, &pod);
+                    Ok(())
                 }
+                Err(error) if namespace_goes(&error) => Ok(()),
+                // Whether it was made is not known after some of them; if it was, one too many is seen and deleted.
+                Err(error) => Err(error),
             }
         };
-        let (_, tried, error) = slow_start(missing, one).await;
-        for _ in tried..missing {
-            self.expectations.creation_seen(key);
-        }
+        let (_, _, error) = slow_start(missing, one).await;
         error.map_or(Ok(()), Err)
     }
 
     async fn delete(&self, key: &Key, owner: &O, pods: &[&Pod]) -> Result<(), Failed> {
         let control = PodControl::new(&self.cx.client, &self.cx.events, owner);
-        let uids: Vec<_> = pods
-            .iter()
-            .filter_map(|pod| pod.metadata.uid.clone())
-            .collect();
-        self.expectations.expect_deletions(key, uids);
         let mut under_way = FuturesUnordered::new();
         let mut result = Ok(());
         for pod in pods {
@@ -313,12 +292,9 @@ impl<O: Replicated> Controller<O> {
         control: &PodControl<'_, O>,
         pod: &Pod,
     ) -> Result<(), Failed> {
-        let deleted = control.delete(pod).await;
-        if deleted.is_err() {
-            let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-            self.expectations.deletion_seen(key, uid);
-        }
-        deleted
+        control.delete(pod).await?;
+        self.unseen.deleted(key, pod);
+        Ok(())
     }
 
     /// Active pods of all owners of this kind that have the same controller, as those of one deployment.

@@ -1,0 +1,95 @@
+//! One run of a controller, as if it were a process of its own.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use controllers::{Context, Options};
+use futures_util::future::BoxFuture;
+use kube::Config;
+use kube::client::ClientBuilder;
+use mainstay_client::metrics::Metrics;
+use mainstay_client::{Events, Informers};
+use mainstay_tests::wait_until;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::faults::Faults;
+
+/// Starts a controller.
+pub type Start = fn(Context) -> BoxFuture<'static, ()>;
+
+/// A controller with a runtime of its own: dropping it ends everything at once, wherever it is.
+pub struct Instance {
+    runtime: Option<Runtime>,
+    pub faults: Faults,
+    metrics: Metrics,
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance")
+            .field("faults", &self.faults)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Instance {
+    #[must_use]
+    pub fn start(config: &Config, start: Start, faults: Faults) -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("controller")
+            .enable_all()
+            .build()
+            .unwrap();
+        let metrics = Metrics::default();
+        let config = config.clone();
+        let (shown, through) = (metrics.clone(), faults.clone());
+        runtime.spawn(async move {
+            let builder = ClientBuilder::try_from(config).unwrap();
+            let client = builder.with_layer(&through).build();
+            let cx = Context {
+                informers: Arc::new(Informers::new(client.clone())),
+                events: Events::start(client.clone(), "under-test"),
+                client,
+                metrics: shown,
+                options: Arc::new(Options::default()),
+            };
+            start(cx).await;
+        });
+        Self {
+            runtime: Some(runtime),
+            faults,
+            metrics,
+        }
+    }
+
+    /// Waits until it has worked on something, and on everything it has been told of.
+    pub async fn idle(&self) {
+        wait_until(
+            "the controller is idle",
+            Duration::from_secs(20),
+            async || {
+                let text = self.metrics.text();
+                let added = sum(&text, "workqueue_adds_total{");
+                let worked = sum(&text, "workqueue_work_duration_seconds_count{");
+                (added > 0 && added == worked).then_some(())
+            },
+        )
+        .await;
+    }
+}
+
+fn sum(text: &str, metric: &str) -> u64 {
+    let lines = text.lines().filter(|line| line.starts_with(metric));
+    let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+    values.sum()
+}

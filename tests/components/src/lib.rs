@@ -1,0 +1,19 @@
+//! Runs components in this process against a real apiserver on a real store, and makes life hard for them.
+//!
+//! The three ways in which controllers are known to go wrong (Sieve, OSDI '22) are [`sieve`]'s: ended between any two
+//! of their writes, blind to events that others have seen, and held back by a server that lags.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends with what it did not expect"
+)]
+
+mod faults;
+mod instance;
+pub mod sieve;
+mod world;
+
+pub use faults::Faults;
+pub use instance::{Instance, Start};
+pub use world::{Scene, World};
