@@ -1,0 +1,42 @@
+//! What can be set from outside.
+
+use std::time::Duration;
+
+/// How many nodes there are, what they have, and how fast their pods live.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub nodes: usize,
+    /// Names are this and a number.
+    pub prefix: String,
+    /// Zones that the nodes are spread over, `zone-0` and on; 0 for none.
+    pub zones: usize,
+    /// As quantities.
+    pub cpu: String,
+    pub memory: String,
+    pub pods: u32,
+    /// From being bound to running.
+    pub start_after: Duration,
+    /// From running to ready.
+    pub ready_after: Duration,
+    /// From running to the end, for pods whose containers are not always started again.
+    pub ends_after: Duration,
+    /// From the request to delete to the end, if the grace period is not shorter.
+    pub stops_after: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            nodes: 1,
+            prefix: "fake-".to_owned(),
+            zones: 0,
+            cpu: "32".to_owned(),
+            memory: "256Gi".to_owned(),
+            pods: 110,
+            start_after: Duration::from_millis(200),
+            ready_after: Duration::ZERO,
+            ends_after: Duration::from_secs(1),
+            stops_after: Duration::from_millis(200),
+        }
+    }
+}
