@@ -7,11 +7,15 @@
 #![forbid(unsafe_code)]
 
 mod context;
+mod deployment;
+mod hash;
 pub mod limits;
 mod options;
 mod pods;
 mod replicaset;
+mod shares;
 
 pub use context::Context;
+pub use deployment::deployments;
 pub use options::Options;
 pub use replicaset::{replicasets, replication_controllers};

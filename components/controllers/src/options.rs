@@ -3,6 +3,7 @@
 /// Names that work at the same time, by controller: the `--concurrent-…-syncs` of kube-controller-manager.
 #[derive(Clone, Debug)]
 pub struct Options {
+    pub concurrent_deployment_syncs: usize,
     pub concurrent_replicaset_syncs: usize,
     pub concurrent_replication_controller_syncs: usize,
 }
@@ -10,6 +11,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            concurrent_deployment_syncs: 5,
             concurrent_replicaset_syncs: 5,
             concurrent_replication_controller_syncs: 5,
         }

@@ -1,22 +1,21 @@
-//! Which pods may concern an owner.
+//! Which objects may concern an owner.
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
 use kube::Resource;
-use mainstay_client::{Cache, controller_of};
+use mainstay_client::{Cache, Informer, Kind, controller_of};
 
 const BY_CONTROLLER: &str = "controller";
 
-/// Indexes pods by the uid of their controller, or as orphans of their namespace.
-pub(crate) fn by_controller(informer: &mainstay_client::Informer<Pod>) {
-    informer.index_by(BY_CONTROLLER, |pod| vec![controller_key(pod)]);
+/// Indexes objects by the uid of their controller, or as orphans of their namespace.
+pub(crate) fn by_controller<K: Kind>(informer: &Informer<K>) {
+    informer.index_by(BY_CONTROLLER, |object| vec![controller_key(object)]);
 }
 
-fn controller_key(pod: &Pod) -> String {
-    match controller_of(pod) {
+fn controller_key<K: Resource>(object: &K) -> String {
+    match controller_of(object) {
         Some(reference) => reference.uid.clone(),
-        None => orphans_of(pod.metadata.namespace.as_deref().unwrap_or_default()),
+        None => orphans_of(object.meta().namespace.as_deref().unwrap_or_default()),
     }
 }
 
@@ -25,11 +24,16 @@ fn orphans_of(namespace: &str) -> String {
     format!("orphans/{namespace}")
 }
 
-/// The pods that `owner` controls, and those of its namespace that nobody controls.
-pub(crate) fn candidates<O: Resource>(pods: &Cache<Pod>, owner: &O) -> Vec<Arc<Pod>> {
-    let meta = owner.meta();
-    let mut found = pods.indexed(BY_CONTROLLER, meta.uid.as_deref().unwrap_or_default());
-    let orphans = orphans_of(meta.namespace.as_deref().unwrap_or_default());
-    found.extend(pods.indexed(BY_CONTROLLER, &orphans));
+/// The objects that `owner` controls.
+pub(crate) fn owned<K: Resource, O: Resource>(cache: &Cache<K>, owner: &O) -> Vec<Arc<K>> {
+    let uid = owner.meta().uid.as_deref();
+    cache.indexed(BY_CONTROLLER, uid.unwrap_or_default())
+}
+
+/// The objects that `owner` controls, and those of its namespace that nobody controls.
+pub(crate) fn candidates<K: Resource, O: Resource>(cache: &Cache<K>, owner: &O) -> Vec<Arc<K>> {
+    let mut found = owned(cache, owner);
+    let namespace = owner.meta().namespace.as_deref().unwrap_or_default();
+    found.extend(cache.indexed(BY_CONTROLLER, &orphans_of(namespace)));
     found
 }

@@ -7,5 +7,5 @@ mod state;
 
 pub(crate) use batch::slow_start;
 pub(crate) use control::{PodControl, namespace_goes, pod_from, reason};
-pub(crate) use index::{by_controller, candidates};
+pub(crate) use index::{by_controller, candidates, owned};
 pub(crate) use state::{is_active, is_available, is_ready, phase, ready_since, restarts};
