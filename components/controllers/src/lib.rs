@@ -8,6 +8,7 @@
 
 mod context;
 mod deployment;
+mod endpoints;
 mod hash;
 pub mod limits;
 mod options;
@@ -17,5 +18,6 @@ mod shares;
 
 pub use context::Context;
 pub use deployment::deployments;
+pub use endpoints::{endpoint_slices, endpoints};
 pub use options::Options;
 pub use replicaset::{replicasets, replication_controllers};

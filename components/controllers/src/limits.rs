@@ -25,3 +25,7 @@ pub const FAILED_PAUSE_MIN: Duration = Duration::from_secs(1);
 pub const FAILED_PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
 /// Pods that one round of a daemon set creates, or deletes, at most.
 pub const DAEMONS_AT_ONCE: usize = 250;
+/// Endpoints of one slice; upstream's default of `--max-endpoints-per-slice`.
+pub const ENDPOINTS_PER_SLICE: usize = 100;
+/// Addresses of one object of the older kind; more are cut off and it says so.
+pub const ENDPOINTS_ADDRESSES_MAX: usize = 1_000;

@@ -4,6 +4,8 @@
 #[derive(Clone, Debug)]
 pub struct Options {
     pub concurrent_deployment_syncs: usize,
+    pub concurrent_endpoint_syncs: usize,
+    pub concurrent_service_endpoint_syncs: usize,
     pub concurrent_replicaset_syncs: usize,
     pub concurrent_replication_controller_syncs: usize,
 }
@@ -12,6 +14,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             concurrent_deployment_syncs: 5,
+            concurrent_endpoint_syncs: 5,
+            concurrent_service_endpoint_syncs: 5,
             concurrent_replicaset_syncs: 5,
             concurrent_replication_controller_syncs: 5,
         }

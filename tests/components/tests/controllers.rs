@@ -5,6 +5,8 @@
     reason = "a test ends with what it did not expect"
 )]
 
+#[path = "controllers/endpoints.rs"]
+mod endpoints;
 #[path = "controllers/replicaset.rs"]
 mod replicaset;
 
