@@ -12,6 +12,7 @@
 
 mod cache;
 mod correlate;
+mod delete;
 mod events;
 mod expectations;
 mod informer;
@@ -25,6 +26,7 @@ mod queue;
 mod unseen;
 
 pub use cache::{Cache, Index};
+pub use delete::delete_exactly;
 pub use events::Events;
 pub use expectations::Expectations;
 pub use informer::{Change, Informer, Kind, Mark};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
-use kube::api::{DeleteParams, PostParams, Preconditions};
-use mainstay_client::{Change, Informer, Key, Queue, Unseen};
+use kube::api::PostParams;
+use mainstay_client::{Change, Informer, Key, Queue, Unseen, delete_exactly};
 
 use super::desired::{Family, belongs, endpoint};
 use super::ports::of_pod;
@@ -169,18 +169,8 @@ impl Controller {
             self.unseen.created(key, &self.slices, &updated);
         }
         for slice in plan.delete {
-            let name = slice.metadata.name.clone().unwrap_or_default();
-            let how = DeleteParams {
-                preconditions: Some(Preconditions {
-                    uid: slice.metadata.uid.clone(),
-                    resource_version: None,
-                }),
-                ..DeleteParams::default()
-            };
-            match api.delete(&name, &how).await {
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-                Err(error) => return Err(error),
-                Ok(_) => self.unseen.deleted(key, &slice),
+            if delete_exactly(&api, &slice).await? {
+                self.unseen.deleted(key, &slice);
             }
         }
         Ok(())

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use kube::Api;
-use kube::api::{DeleteParams, PostParams, Preconditions};
-use mainstay_client::{Informer, Key, Queue, Unseen};
+use kube::api::PostParams;
+use mainstay_client::{Informer, Key, Queue, Unseen, delete_exactly};
 
 use super::services::{concerned, pods, selector};
 use super::slices::is_headless;
@@ -127,17 +127,7 @@ impl Controller {
             return Ok(());
         }
         let api: Api<Endpoints> = Api::namespaced(self.cx.client.clone(), &key.namespace);
-        let how = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: existing.metadata.uid.clone(),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
-        match api.delete(&key.name, &how).await {
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            answer => answer.map(drop),
-        }
+        delete_exactly(&api, existing).await.map(drop)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Making and deleting pods in the name of an owner.
 
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::PostParams;
 use kube::{Api, Client, Resource};
-use mainstay_client::{Events, controller_ref};
+use mainstay_client::{Events, controller_ref, delete_exactly};
 
 /// A pod that `owner` controls, with a name that begins with the owner's and that the apiserver completes.
 pub(crate) fn pod_from<O: Resource<DynamicType = ()>>(
@@ -61,21 +61,14 @@ impl<'a, O: Resource<DynamicType = ()>> PodControl<'a, O> {
 
     /// Deletes this pod and no other of its name; one that is gone is fine.
     pub(crate) async fn delete(&self, pod: &Pod) -> kube::Result<()> {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        let how = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: pod.metadata.uid.clone(),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
-        match self.api.delete(name, &how).await {
-            Ok(_) => {
+        match delete_exactly(&self.api, pod).await {
+            Ok(true) => {
+                let name = pod.metadata.name.as_deref().unwrap_or_default();
                 let text = format!("Deleted pod: {name}");
                 self.events.normal(self.owner, "SuccessfulDelete", text);
                 Ok(())
             }
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Ok(false) => Ok(()),
             Err(error) => {
                 let text = format!("Error deleting: {}", reason(&error));
                 self.events.warning(self.owner, "FailedDelete", text);
