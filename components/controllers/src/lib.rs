@@ -7,17 +7,22 @@
 #![forbid(unsafe_code)]
 
 mod context;
+mod daemonset;
 mod deployment;
 mod endpoints;
 mod hash;
+mod history;
 pub mod limits;
 mod options;
 mod pods;
 mod replicaset;
 mod shares;
+mod statefulset;
 
 pub use context::Context;
+pub use daemonset::daemonsets;
 pub use deployment::deployments;
 pub use endpoints::{endpoint_slices, endpoints};
 pub use options::Options;
 pub use replicaset::{replicasets, replication_controllers};
+pub use statefulset::statefulsets;
