@@ -64,6 +64,8 @@ pub(crate) const LATENCY_DIGITS: u8 = 3;
 pub(crate) const FD_RESERVE: u64 = 256;
 /// Above this share of one core the load generator may be what is measured; the row says so.
 pub(crate) const CLIENT_BUSY_SHARE: f64 = 0.85;
+/// Above this share of the time in which they could have run, servers were kept from it by others; the row says so.
+pub(crate) const SERVER_STARVED_SHARE: f64 = 0.9;
 
 const _: () = assert!(READ_BYTES > 2 * (FRAME_BYTES_MAX + 9));
 const _: () = assert!(CONNECTION_WINDOW >= STREAM_WINDOW);

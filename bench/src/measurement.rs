@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::conn::Outcome;
 use crate::latency::Latency;
-use crate::limits::{CLIENT_BUSY_SHARE, ERROR_TEXTS_MAX, ERRORS_MAX};
+use crate::limits::{CLIENT_BUSY_SHARE, ERROR_TEXTS_MAX, ERRORS_MAX, SERVER_STARVED_SHARE};
 use crate::usage::{Gauge, Usage};
 
 /// Error replies by text, and everything else that makes a row untrue.
@@ -61,6 +61,8 @@ pub(crate) struct Measurement {
     /// CPU of all members per operation (per event); None without process ids.
     pub(crate) server_us_per_op: Option<f64>,
     pub(crate) server_cores: Option<f64>,
+    /// Of the time in which threads of the servers could have run, the part in which others had the processors.
+    pub(crate) server_wait_share: Option<f64>,
     pub(crate) client_us_per_op: f64,
     /// Share of one core the load generator used.
     pub(crate) client_share: f64,
@@ -90,6 +92,7 @@ impl Measurement {
             max_us: latency.max_us(),
             server_us_per_op: (!gauge.is_blind()).then(|| per(usage.server_cpu_ns)),
             server_cores: (!gauge.is_blind()).then(|| usage.server_cpu_ns as f64 / 1e9 / seconds),
+            server_wait_share: wait_share(usage),
             client_us_per_op: per(usage.client_cpu_ns),
             client_share: usage.client_cpu_ns as f64 / 1e9 / seconds,
             errors,
@@ -112,6 +115,17 @@ impl Measurement {
     pub(crate) fn is_client_bound(&self) -> bool {
         self.client_share > CLIENT_BUSY_SHARE
     }
+
+    /// The servers were kept from running, so that what was measured is who else uses the machine.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.server_wait_share
+            .is_some_and(|share| share > SERVER_STARVED_SHARE)
+    }
+}
+
+fn wait_share(usage: &Usage) -> Option<f64> {
+    let (ran, waited) = (usage.server_cpu_ns as f64, usage.server_wait_ns as f64);
+    (ran + waited > 0.0).then(|| waited / (ran + waited))
 }
 
 #[cfg(test)]
@@ -130,6 +144,24 @@ mod tests {
         );
         assert_eq!(m.errors.total, 1);
         assert!(m.per_s == 0.0 && m.server_us_per_op.is_none());
+    }
+
+    #[test]
+    fn a_server_that_was_starved_seemed_to_wait_for_something() {
+        let measured = |ran, waited| {
+            let usage = Usage {
+                seconds: 1.0,
+                server_cpu_ns: ran,
+                server_wait_ns: waited,
+                ..Usage::default()
+            };
+            let gauge = Gauge::default();
+            Measurement::new(1, &Latency::new(), &usage, &gauge, Errors::default())
+        };
+        // One row of a run of low priority beside a busy build, and one of an empty machine.
+        assert!(measured(40_000_000, 2_900_000_000).is_starved());
+        assert!(!measured(1_400_000_000, 600_000_000).is_starved());
+        assert!(!measured(0, 0).is_starved());
     }
 
     #[test]

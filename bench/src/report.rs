@@ -155,6 +155,9 @@ impl RowResult {
             if side.iter().any(Measurement::is_client_bound) {
                 marks.push(format!("load generator saturated at {name}"));
             }
+            if side.iter().any(Measurement::is_starved) {
+                marks.push(format!("others had the processors at {name}"));
+            }
         }
         marks.join("; ")
     }

@@ -28,6 +28,8 @@ struct ProcessCpu {
     ticks_ns: u64,
     /// Run time of every living thread: exact, but threads that ended are missing.
     threads_ns: BTreeMap<u32, u64>,
+    /// How long they could have run, but waited for a processor.
+    waits_ns: BTreeMap<u32, u64>,
 }
 
 /// What was used between two readings.
@@ -35,6 +37,8 @@ struct ProcessCpu {
 pub(crate) struct Usage {
     pub(crate) seconds: f64,
     pub(crate) server_cpu_ns: u64,
+    /// Time in which threads of the servers could have run, but others had the processors.
+    pub(crate) server_wait_ns: u64,
     pub(crate) client_cpu_ns: u64,
 }
 
@@ -89,13 +93,16 @@ impl Reading {
     /// What was used since `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Usage {
         let zero = ProcessCpu::default();
-        let server_cpu_ns = self
-            .processes
-            .iter()
-            .map(|(pid, now)| now.since(earlier.processes.get(pid).unwrap_or(&zero)));
+        let each = |of: fn(&ProcessCpu, &ProcessCpu) -> u64| {
+            let processes = self.processes.iter();
+            let since =
+                processes.map(|(pid, now)| of(now, earlier.processes.get(pid).unwrap_or(&zero)));
+            since.sum()
+        };
         Usage {
             seconds: self.at_ns.saturating_sub(earlier.at_ns) as f64 / 1e9,
-            server_cpu_ns: server_cpu_ns.sum(),
+            server_cpu_ns: each(ProcessCpu::since),
+            server_wait_ns: each(ProcessCpu::waited_since),
             client_cpu_ns: self.client_cpu_ns.saturating_sub(earlier.client_cpu_ns),
         }
     }
@@ -105,17 +112,24 @@ impl ProcessCpu {
     /// The threads' sum, unless it is so far below the ticks that a thread must have ended meanwhile.
     fn since(&self, earlier: &Self) -> u64 {
         let ticks = self.ticks_ns.saturating_sub(earlier.ticks_ns);
-        let threads: u64 = self
-            .threads_ns
-            .iter()
-            .map(|(tid, ns)| ns.saturating_sub(earlier.threads_ns.get(tid).copied().unwrap_or(0)))
-            .sum();
+        let threads = grown(&self.threads_ns, &earlier.threads_ns);
         if threads + 2 * TICK_NS < ticks {
             ticks
         } else {
             threads
         }
     }
+
+    fn waited_since(&self, earlier: &Self) -> u64 {
+        grown(&self.waits_ns, &earlier.waits_ns)
+    }
+}
+
+/// By how much the figures of all threads have grown.
+fn grown(now: &BTreeMap<u32, u64>, earlier: &BTreeMap<u32, u64>) -> u64 {
+    now.iter()
+        .map(|(tid, ns)| ns.saturating_sub(earlier.get(tid).copied().unwrap_or(0)))
+        .sum()
 }
 
 fn process_cpu(pid: u32) -> ProcessCpu {
@@ -129,11 +143,12 @@ fn process_cpu(pid: u32) -> ProcessCpu {
     for task in tasks.flatten() {
         let run = fs::read_to_string(task.path().join("schedstat"));
         let tid = task.file_name().to_str().and_then(|t| t.parse().ok());
-        let ns = run
-            .ok()
-            .and_then(|r| r.split(' ').next().and_then(|n| n.parse().ok()));
-        if let (Some(tid), Some(ns)) = (tid, ns) {
-            cpu.threads_ns.insert(tid, ns);
+        let run = run.unwrap_or_default();
+        let mut figures = run.split_whitespace().map(str::parse);
+        if let (Some(tid), Some(Ok(ran)), Some(Ok(waited))) = (tid, figures.next(), figures.next())
+        {
+            cpu.threads_ns.insert(tid, ran);
+            cpu.waits_ns.insert(tid, waited);
         }
     }
     cpu
@@ -176,6 +191,7 @@ mod tests {
         let reading = |ticks, list: &[(u32, u64)]| ProcessCpu {
             ticks_ns: ticks,
             threads_ns: list.iter().copied().collect(),
+            ..ProcessCpu::default()
         };
         let before = reading(100_000_000, &[(1, 60_000_000), (2, 40_000_000)]);
         let both_live = reading(200_000_000, &[(1, 130_000_000), (2, 74_000_001)]);

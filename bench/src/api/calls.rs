@@ -321,6 +321,7 @@ pub(crate) fn run(
     let stored = store.read().since(&before.1);
     let mut all = used;
     all.server_cpu_ns += stored.server_cpu_ns;
+    all.server_wait_ns += stored.server_wait_ns;
     let ops = work.ops.max(1) as f64;
     let gauge: &Gauge = &servers;
     let mut m = Measurement::new(work.ops, &work.latency, &all, gauge, work.errors);

@@ -136,6 +136,14 @@ impl RowResult {
         if runs.iter().any(Measurement::is_client_bound) {
             remarks.push_str(" load generator saturated");
         }
+        if runs.iter().any(Measurement::is_starved) {
+            let shares = runs.iter().filter_map(|m| m.server_wait_share);
+            let share = median(shares.collect()).unwrap_or(0.0) * 100.0;
+            let _ = write!(
+                remarks,
+                " **others had the processors for {share:.0} % of the servers' time**"
+            );
+        }
         remarks
     }
 
