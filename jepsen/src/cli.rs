@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Fault tests on real server processes.
 ///
 /// Exit codes: 0 valid, 1 a promise was broken, 2 not decided, 3 a demanded fault or operation did not happen,
-/// 4 the harness failed.
+/// 4 the harness failed, or was asked for something that is not possible; 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "mainstay-jepsen", version, max_term_width = 110)]
 pub struct Cli {
@@ -38,7 +38,7 @@ pub enum Command {
     Apiservers(ApiMenuArgs),
     /// Judges the history in a run's folder again.
     Check {
-        /// The folder of a run.
+        /// The folder of a run, as printed when it ended.
         dir: PathBuf,
     },
     /// All workloads and nemeses.
@@ -46,7 +46,7 @@ pub enum Command {
     /// How long no write succeeds after the leader was killed.
     Gap {
         /// How many leaders to kill.
-        #[arg(long, default_value_t = 50)]
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=100_000))]
         kills: u64,
         #[command(flatten)]
         subject: SubjectArgs,
@@ -54,7 +54,7 @@ pub enum Command {
     /// Runs under kills of a random member, the leader and all members, until there were so many.
     Kills {
         /// How many kills.
-        #[arg(long, default_value_t = 200)]
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
         rounds: u64,
         #[command(flatten)]
         subject: SubjectArgs,
@@ -62,7 +62,7 @@ pub enum Command {
     /// Runs under power cuts of one and of all members, until there were so many; a quarter of all members.
     Powercuts {
         /// How many power cuts.
-        #[arg(long, default_value_t = 40)]
+        #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..=100_000))]
         rounds: u64,
         #[command(flatten)]
         subject: SubjectArgs,
@@ -78,10 +78,10 @@ pub struct SubjectArgs {
     /// Its binary, if not the one beside this program, in MAINSTAY_TEST_SERVER, or /usr/bin/etcd.
     #[arg(long, value_name = "PATH")]
     pub subject_bin: Option<PathBuf>,
-    /// Environment of the server's processes.
+    /// Environment of the server's processes; may be repeated.
     #[arg(long = "env", value_name = "NAME=VALUE")]
     pub env: Vec<String>,
-    /// One more flag for the server's processes.
+    /// One more flag for the server's processes; may be repeated.
     #[arg(long = "flag", value_name = "--FLAG=VALUE", allow_hyphen_values = true)]
     pub flags: Vec<String>,
     /// Folder for reports.
@@ -104,16 +104,16 @@ pub struct RunArgs {
     /// Members of the cluster: 1, 3 or 5.
     #[arg(long, short, default_value_t = 3)]
     pub members: usize,
-    /// Seconds in which things go wrong.
+    /// Seconds in which things go wrong, 3 to 21600.
     #[arg(long, short, default_value_t = 20)]
     pub time: u64,
     /// Operations per second of all clients together; 0 is as fast as they can.
     #[arg(long, short, default_value_t = 400)]
     pub rate: u32,
-    /// Clients of each member.
+    /// Clients of each member, 1 to 64.
     #[arg(long, default_value_t = 3)]
     pub clients: usize,
-    /// Milliseconds after which the outcome of a call is unknown.
+    /// Milliseconds after which the outcome of a call is unknown, 200 to 30000.
     #[arg(long, default_value_t = 2_000)]
     pub deadline: u64,
     /// Decides operations and faults; a random one if not given.
@@ -216,6 +216,8 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("register"), "{error}");
+        let error = Cli::try_parse_from(["mainstay-jepsen", "kills", "--rounds", "0"]).unwrap_err();
+        assert!(error.to_string().contains("--rounds"), "{error}");
         let error =
             Cli::try_parse_from(["mainstay-jepsen", "run", "-w", "set", "-n", "earthquake"])
                 .unwrap_err();

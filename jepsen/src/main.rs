@@ -23,7 +23,18 @@ use tokio::signal::unix::{SignalKind, signal};
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Standard output or error may be closed; there is nobody to tell then.
+            let _ = error.print();
+            // The usual 2 would say that a checker could not decide.
+            return match error.use_stderr() {
+                true => Grade::HarnessFault.exit_code().into(),
+                false => ExitCode::SUCCESS,
+            };
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

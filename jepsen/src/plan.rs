@@ -51,8 +51,10 @@ impl Plan {
         }
         if !(RUN_TIME_MIN..=RUN_TIME_MAX).contains(&self.time) {
             bail!(
-                "--time {:?}: between {RUN_TIME_MIN:?} and {RUN_TIME_MAX:?}",
-                self.time
+                "--time {}: {} to {} seconds",
+                self.time.as_secs(),
+                RUN_TIME_MIN.as_secs(),
+                RUN_TIME_MAX.as_secs()
             );
         }
         if self.rate > RATE_MAX {
@@ -70,8 +72,9 @@ impl Plan {
         let deadline = u64::try_from(self.deadline.as_millis()).unwrap_or(u64::MAX);
         if !CLIENT_DEADLINE_MS.contains(&deadline) {
             bail!(
-                "--deadline {:?}: {CLIENT_DEADLINE_MS:?} milliseconds",
-                self.deadline
+                "--deadline {deadline}: {} to {} milliseconds",
+                CLIENT_DEADLINE_MS.start(),
+                CLIENT_DEADLINE_MS.end()
             );
         }
         if self.nemeses.is_empty() || self.nemeses.len() > NEMESES_MAX {

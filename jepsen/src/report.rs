@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::run::Finished;
 use crate::tower::Reign;
 use crate::verdict::Grade;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use mainstay_check::{HarnessFault, Judgement, Verdict};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -193,6 +193,12 @@ impl RunResult {
     /// Reads it back.
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join(RESULT_FILE);
+        if !path.is_file() {
+            bail!(
+                "{} is no folder of a run: it has no {RESULT_FILE}",
+                dir.display()
+            );
+        }
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("reading {}", path.display()))?;
         serde_json::from_str(&text)

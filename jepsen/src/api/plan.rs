@@ -19,19 +19,19 @@ pub struct ApiArgs {
     /// What goes wrong; several names act at the same time.
     #[arg(long, short, value_enum, value_delimiter = ',', default_value = "kill")]
     pub nemesis: Vec<ApiNemesis>,
-    /// Apiservers side by side.
+    /// Apiservers side by side, 1 to 5.
     #[arg(long, default_value_t = 2)]
     pub servers: usize,
     /// Members of the store: 1, 3 or 5.
     #[arg(long, short, default_value_t = 3)]
     pub members: usize,
-    /// Seconds in which things go wrong.
+    /// Seconds in which things go wrong, 3 to 21600.
     #[arg(long, short, default_value_t = 60)]
     pub time: u64,
     /// Operations per second of all clients together; 0 is as fast as they can.
     #[arg(long, short, default_value_t = 150)]
     pub rate: u32,
-    /// Milliseconds after which the outcome of a request is unknown.
+    /// Milliseconds after which the outcome of a request is unknown, 200 to 30000.
     #[arg(long, default_value_t = 5_000)]
     pub deadline: u64,
     /// Decides operations and faults; a random one if not given.
@@ -40,7 +40,7 @@ pub struct ApiArgs {
     /// The apiserver's binary, if not the one beside this program or in MAINSTAY_TEST_APISERVER.
     #[arg(long, value_name = "PATH")]
     pub apiserver_bin: Option<PathBuf>,
-    /// Environment of the apiservers.
+    /// Environment of the apiservers; may be repeated.
     #[arg(long = "apiserver-env", value_name = "NAME=VALUE")]
     pub apiserver_env: Vec<String>,
     #[command(flatten)]
@@ -121,7 +121,8 @@ impl ApiPlan {
     pub fn check(&self) -> Result<()> {
         self.store.check()?;
         if !API_SERVERS.contains(&self.servers) {
-            bail!("--servers {}: {API_SERVERS:?}", self.servers);
+            let (least, most) = (API_SERVERS.start(), API_SERVERS.end());
+            bail!("--servers {}: {least} to {most}", self.servers);
         }
         if self.nemeses.is_empty() || self.nemeses.len() > NEMESES_MAX {
             bail!("1 to {NEMESES_MAX} nemeses, or `none`");

@@ -1,50 +1,37 @@
 //! `make compare-upstream`: the same questions to upstream's kube-apiserver and to ours, and what is answered
 //! differently.
-//!
-//! ```text
-//! compare_upstream [--record | --golden] [--kubectl PATH] [--only PART] [--out FOLDER]
-//! ```
-//! `--record` writes upstream's answers as the golden ones; `--golden` compares with those, without the originals.
-//! `--only` takes files whose path has this part.
 
 #![expect(clippy::print_stdout, reason = "a command that reports")]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Parser;
 use mainstay_tests::upstream::{
     Accepted, Contender, KINDS, Pki, ask, compare, files, folder, golden, prepare, write_sections,
 };
 
+/// Asks upstream's kube-apiserver and ours the same questions, and shows what is answered differently.
+///
+/// Exit codes: 0 all alike but for what may differ, or upstream is not built here; 1 something differs.
+#[derive(Debug, Parser)]
+#[command(name = "compare_upstream", version, max_term_width = 110)]
 struct Options {
+    /// Writes upstream's answers as the recorded ones.
+    #[arg(long, conflicts_with = "golden")]
     record: bool,
+    /// Compares with the recorded answers instead of a running kube-apiserver.
+    #[arg(long)]
     golden: bool,
-    kubectl: PathBuf,
+    /// The kubectl that asks [default: the one that scripts/upstream has built].
+    #[arg(long, value_name = "PATH")]
+    kubectl: Option<PathBuf>,
+    /// Only questions whose path has this part, such as `sessions` or `get`.
+    #[arg(long, value_name = "PART")]
     only: Option<String>,
+    /// Writes all answers below this folder.
+    #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-}
-
-fn options(bin: &Path) -> Options {
-    let mut options = Options {
-        record: false,
-        golden: false,
-        kubectl: bin.join("kubectl"),
-        only: None,
-        out: None,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().expect("a value after the flag");
-        match argument.as_str() {
-            "--record" => options.record = true,
-            "--golden" => options.golden = true,
-            "--kubectl" => options.kubectl = value().into(),
-            "--only" => options.only = Some(value()),
-            "--out" => options.out = Some(value().into()),
-            other => panic!("unknown flag {other}"),
-        }
-    }
-    options
 }
 
 /// Where `scripts/upstream` puts what it builds.
@@ -61,7 +48,7 @@ fn binaries() -> PathBuf {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let bin = binaries();
-    let options = options(&bin);
+    let options = Options::parse();
     let needed = ["etcd", "kube-apiserver", "kubectl"];
     let missing = needed.iter().find(|name| !bin.join(name).is_file());
     if let Some(name) = missing.filter(|_| !options.golden) {
@@ -103,6 +90,8 @@ struct Totals {
 
 async fn run(options: &Options, ours: &Contender, theirs: Option<&Contender>) -> Totals {
     let accepted = Accepted::read();
+    let kubectl = options.kubectl.clone();
+    let kubectl = kubectl.unwrap_or_else(|| binaries().join("kubectl"));
     let mut totals = Totals::default();
     for (kind, end) in KINDS {
         for file in files(kind, end) {
@@ -117,11 +106,11 @@ async fn run(options: &Options, ours: &Contender, theirs: Option<&Contender>) ->
             }
             let answers = async {
                 match theirs {
-                    Some(theirs) => ask(theirs, &file, &options.kubectl).await,
+                    Some(theirs) => ask(theirs, &file, &kubectl).await,
                     None => golden(&name),
                 }
             };
-            let (upstream, mainstay) = tokio::join!(answers, ask(ours, &file, &options.kubectl));
+            let (upstream, mainstay) = tokio::join!(answers, ask(ours, &file, &kubectl));
             // What a kubectl says differs between its versions.
             if options.record && kind != "sessions" {
                 save(&folder().join("golden"), &name, &write_sections(&upstream));

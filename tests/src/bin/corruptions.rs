@@ -1,23 +1,36 @@
-//! Many rounds of damage: `corruptions [--rounds N] [--seed N]`, 100 rounds and a random seed unless given.
+//! Many rounds of damage, with progress after each.
 
+use clap::Parser;
 use mainstay_tests::{Server, corruption};
 use rand::Rng;
 
-const ROUNDS: u32 = 100;
+/// Damages files of members of a store, one after the other, and checks that the damage is found, never served, and
+/// repaired without anybody's help.
+///
+/// Each round takes a kind of file in turn (log segment, witness, identity, peers, pointer to the state, table, manifest,
+/// pointer to the database, options), a member, and a damage: one or eight flipped bits, a truncation, a zeroed or
+/// misplaced block, a deletion; while the member runs, or while it is down. Three members are under load meanwhile.
+/// The first broken promise ends the program with a panic that names it.
+///
+/// The server is the kvstore beside this program, or the one that MAINSTAY_TEST_SERVER names.
+#[derive(Debug, Parser)]
+#[command(name = "corruptions", version, max_term_width = 110)]
+struct Cli {
+    /// How many files to damage; every kind of file is met in 9 rounds.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rounds: u32,
+    /// Decides files, members and damages, not how the machine schedules threads; a random one if not given.
+    #[arg(long)]
+    seed: Option<u64>,
+}
 
 #[expect(
     clippy::print_stdout,
     reason = "a command-line tool reports on standard output"
 )]
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |name: &str| {
-        let at = arguments.iter().position(|argument| argument == name)?;
-        let text = arguments.get(at + 1).expect("the option has a value");
-        Some(text.parse::<u64>().expect("the value is a number"))
-    };
-    let rounds = number("--rounds").map_or(ROUNDS, |n| u32::try_from(n).expect("a small number"));
-    let seed = number("--seed").unwrap_or_else(|| rand::rng().random());
+    let cli = Cli::parse();
+    let seed = cli.seed.unwrap_or_else(|| rand::rng().random());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -27,6 +40,6 @@ fn main() {
         "server under test: {}; seed {seed}",
         Server::under_test().path().display()
     );
-    let report = runtime.block_on(corruption::run(rounds, seed, |line| println!("{line}")));
+    let report = runtime.block_on(corruption::run(cli.rounds, seed, |line| println!("{line}")));
     println!("{report}passed with seed {seed}");
 }
