@@ -91,4 +91,7 @@ jepsen-control: setup ## the same menu against Debian's etcd, where it must find
 	$(CARGO) run --release -p mainstay-jepsen -- menu --subject etcd --out run/jepsen-etcd $(JEPSEN)
 
 jepsen-planted: setup ## bugs on purpose: each must be caught by the run that is named for it
-	$(CARGO) test --release -p mainstay-jepsen --test planted -- --ignored --nocapture
+	$(CARGO) build --release -p kvstore -p apiserver
+	$(CARGO) build --release --workspace --exclude mainstay-sim --features kvstore/planted --bin kvstore-planted
+	$(CARGO) build --release --workspace --exclude mainstay-sim --features apiserver/planted --bin apiserver-planted
+	$(CARGO) test --release -p mainstay-jepsen --test planted --test planted_api -- --ignored --nocapture --test-threads=1

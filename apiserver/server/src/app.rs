@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use clap::Parser as _;
+use mainstay_apiplanted::{Mistake, makes};
 use mainstay_apistore::{
     CacheConfig, Client, ClientConfig, Compactor, LeasePool, ResourceCache, RingLimits,
 };
@@ -44,8 +47,20 @@ const LEFTOVERS_EVERY: Duration = Duration::from_secs(180);
 /// How often the store is asked whether it answers.
 const HEALTH_EVERY: Duration = Duration::from_secs(5);
 
+/// The program: reads its flags, and serves until a signal ends it.
+pub fn main() -> ExitCode {
+    let flags = Flags::parse();
+    match run(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            tracing::error!("{e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Runs until a signal ends it.
-pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
+fn run(flags: &Flags) -> Result<(), Failure> {
     start_log();
     let threads = flags.threads.map_or_else(
         || std::thread::available_parallelism().map_or(1, usize::from),
@@ -178,6 +193,9 @@ impl Stop {
             _ = int.recv() => {}
         }
         tracing::info!("received a signal; shutting down");
+        if makes(Mistake::AbruptEnd) {
+            std::process::exit(0);
+        }
         self.health.expect("shutdown", Page::Ready);
         self.health
             .set("shutdown", Some("process is shutting down".to_owned()));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
+use mainstay_apiplanted::{Mistake, makes};
 use mainstay_apistore::{CacheError, Freshness, Object, PageRequest, Scope, View};
 use mainstay_machinery::encode::partial_metadata;
 use mainstay_machinery::selector::{FieldSelector, LabelSelector};
@@ -164,6 +165,10 @@ impl Registry {
     ) -> Result<Page, StatusError> {
         let (freshness, start) = freshness(options)?;
         let prefix = self.keys.prefix(request.resource);
+        let freshness = match makes(Mistake::TornPages) && start.is_some() {
+            true => Freshness::Any,
+            false => freshness,
+        };
         let scope = selection.scope(self, request);
         let until = Instant::now() + READ_PATIENCE;
         let listed = self

@@ -1,6 +1,7 @@
 //! Reading one object.
 
 use http::{Response, StatusCode};
+use mainstay_apiplanted::{Mistake, makes};
 use mainstay_apistore::{Freshness, Object, Scope};
 use mainstay_machinery::encode::partial_metadata;
 use mainstay_machinery::status::StatusError;
@@ -33,6 +34,7 @@ impl Registry {
             .unwrap_or_default();
         let revision = read_revision(version)?;
         let freshness = match (version, revision) {
+            ("", _) if makes(Mistake::StaleRead) => Some(Freshness::Any),
             ("", _) => None,
             (_, None) => Some(Freshness::Any),
             (_, Some(revision)) => Some(Freshness::NotOlderThan(revision)),

@@ -1,7 +1,8 @@
 //! Updating objects: one guarded transaction in the store, from the newest object there is.
 
 use bytes::Bytes;
-use mainstay_apistore::{Consistency, Failure, Stored, Updated};
+use mainstay_apiplanted::{Mistake, makes, makes_seldom};
+use mainstay_apistore::{Consistency, Created, Failure, Stored, Updated};
 use mainstay_auth::UserInfo;
 use mainstay_kinds::{KindRef, Part, Strategy, default_object, prepare_for_update};
 use mainstay_machinery::field::{ErrorList, Path};
@@ -161,6 +162,7 @@ impl Registry {
             0 => stored.lease,
             lease => lease,
         };
+        assert!(!makes_seldom(Mistake::Panic, stored.revision), "planted");
         let claims = claims.send();
         let updated = self
             .client
@@ -175,12 +177,22 @@ impl Registry {
         match updated.map_err(|e| Failed::Write(store_failure(&e)))? {
             Updated::Done(revision) => {
                 self.changed(resource, &shown, &new);
+                if makes(Mistake::OldContents) {
+                    return Ok(Tried::done(shown, None, revision, warnings));
+                }
                 Ok(Tried::done(
                     new,
                     Some((bytes, revision)),
                     revision,
                     warnings,
                 ))
+            }
+            Updated::Conflict(None) if makes(Mistake::Resurrection) => {
+                let created = self.client.create(stored.key.clone(), bytes, 0).await;
+                match created.map_err(|e| Failed::Write(store_failure(&e)))? {
+                    Created::Done(revision) => Ok(Tried::done(new, None, revision, warnings)),
+                    Created::Exists(newer) => Ok(Tried::Again(Some(newer))),
+                }
             }
             Updated::Conflict(newer) => Ok(Tried::Again(newer)),
         }

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
+use mainstay_apiplanted::{Mistake, makes};
 use mainstay_auth::UserInfo;
 use mainstay_machinery::meta;
 use mainstay_machinery::status::{Reason, StatusError};
@@ -66,6 +67,7 @@ pub(super) async fn claim(
     };
     match Box::pin(registry.create(&create, object)).await {
         Ok(_) => Ok(()),
+        Err(e) if e.reason == Reason::AlreadyExists && makes(Mistake::SharedAddress) => Ok(()),
         Err(e) if e.reason == Reason::AlreadyExists => Err(Refused::Taken),
         Err(e) => Err(Refused::Failed(e)),
     }

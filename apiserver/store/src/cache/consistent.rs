@@ -6,6 +6,7 @@ use super::reflector;
 use super::resource::Shared;
 use crate::client::{Failure, WatchControl};
 use crate::limits::{CONSISTENT_WAIT_MAX, PROGRESS_RETRY};
+use mainstay_apiplanted::{FIRST_READS, FOUNDED, Mistake, makes};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -79,8 +80,11 @@ async fn drive(shared: Arc<Shared>) {
 
 /// Learns the store's revision and brings the cache there, by whatever means this store has.
 async fn round(shared: &Arc<Shared>) -> Outcome {
-    shared.counters.rounds.fetch_add(1, Ordering::Relaxed);
+    let rounds = shared.counters.rounds.fetch_add(1, Ordering::Relaxed);
     let target = shared.client.current_revision().await?;
+    if makes(Mistake::BackAfterStart) && rounds < FIRST_READS && target > FOUNDED {
+        return Ok(Settled::Reached);
+    }
     let end = Instant::now() + CONSISTENT_WAIT_MAX;
     while Instant::now() < end {
         let step = end.min(Instant::now() + PROGRESS_RETRY);

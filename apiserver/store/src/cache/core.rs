@@ -12,6 +12,7 @@ use super::scope::Scope;
 use super::view::View;
 use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
+use mainstay_apiplanted::{Mistake, makes_seldom};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -140,6 +141,9 @@ impl Core {
                 frames: Frames::default(),
             });
             self.ring.push(event.clone(), now);
+            if makes_seldom(Mistake::LostEvent, event.revision) {
+                continue;
+            }
             self.groups.publish(&event, &mut touched);
         }
         self.trim(now);

@@ -3,6 +3,7 @@
 use super::frames::Frames;
 use super::object::Object;
 use bytes::Bytes;
+use mainstay_apiplanted::{Mistake, makes};
 use std::sync::Arc;
 
 /// A change, kept with the object before it so that every filter can tell what it means to its watcher.
@@ -43,9 +44,16 @@ impl Event {
     pub(crate) fn kind_for(&self, sees: impl Fn(&Object) -> bool) -> Option<EventKind> {
         let seen = |object: &Option<Arc<Object>>| object.as_ref().is_some_and(|o| sees(o));
         match (seen(&self.previous), seen(&self.object)) {
+            (false, false) if makes(Mistake::StrayDeletion) && self.object.is_none() => {
+                Some(EventKind::Deleted)
+            }
             (false, false) => None,
+            (false, true) if makes(Mistake::HiddenArrival) && self.previous.is_some() => {
+                Some(EventKind::Modified)
+            }
             (false, true) => Some(EventKind::Added),
             (true, true) => Some(EventKind::Modified),
+            (true, false) if makes(Mistake::HiddenDeparture) && self.object.is_some() => None,
             (true, false) => Some(EventKind::Deleted),
         }
     }
@@ -113,6 +121,7 @@ impl Delivery {
     pub fn revision(&self) -> i64 {
         match &self.source {
             Source::Initial(object) => object.revision,
+            Source::Event(_) if makes(Mistake::OldDeletion) => self.object().revision,
             Source::Event(event) => event.revision,
         }
     }

@@ -10,6 +10,7 @@ use crate::limits::{
 };
 use bytes::Bytes;
 use hashbrown::HashSet;
+use mainstay_apiplanted::{Mistake, makes};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -54,6 +55,7 @@ async fn begin(shared: &Shared, history: bool) -> Result<(Listed, i64), Failure>
         // The past may be shorter than that, and becomes shorter while it is asked for.
         for _ in 0..HISTORY_ATTEMPTS_MAX {
             match list(shared, from).await {
+                Ok(listed) if makes(Mistake::BackAfterStart) => return Ok((listed, from)),
                 Ok(listed) => return Ok((listed, now.max(from))),
                 Err(Failure::Compacted) => {}
                 Err(failure) => return Err(failure),

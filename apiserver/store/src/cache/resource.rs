@@ -14,6 +14,7 @@ use super::watcher::{WatchRequest, Watcher};
 use crate::client::{Client, PageRequest, WatchControl};
 use crate::limits::{FUTURE_WAIT_MAX, PROGRESS_RETRY};
 use bytes::Bytes;
+use mainstay_apiplanted::{FUTURE, Mistake, makes};
 use parking_lot::{Mutex, RwLock};
 use std::fmt;
 use std::sync::Arc;
@@ -152,6 +153,20 @@ impl ResourceCache {
                     shared.reach(revision, until).await?;
                 }
                 shared.past_view(scope, revision)
+            }
+            Freshness::Consistent if makes(Mistake::StaleList) => Ok(shared.view(scope)),
+            Freshness::Consistent if makes(Mistake::FutureList) => {
+                let settled = shared.consistent(until).await?;
+                let (objects, _) = shared.core.read().content();
+                let revision = settled.revision(shared) + FUTURE;
+                let prefix = &shared.config.prefix;
+                Ok(View::filtered(objects, scope, prefix, revision))
+            }
+            Freshness::Consistent if makes(Mistake::ListAhead) => {
+                let (objects, _) = shared.core.read().content();
+                let revision = shared.consistent(until).await?.revision(shared);
+                let prefix = &shared.config.prefix;
+                Ok(View::filtered(objects, scope, prefix, revision))
             }
             Freshness::Consistent => {
                 let settled = shared.consistent(until).await?;

@@ -9,6 +9,7 @@ use super::resource::Shared;
 use super::scope::Scope;
 use super::view::View;
 use crate::limits::{BATCH_OBJECTS_MAX, LAST_BOOKMARK_BEFORE_END};
+use mainstay_apiplanted::{AHEAD, Mistake, makes, makes_seldom};
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -134,6 +135,7 @@ impl fmt::Debug for Watcher {
 impl Watcher {
     pub(crate) fn new(shared: &Arc<Shared>, request: WatchRequest) -> Result<Self, CacheError> {
         let after = match request.start {
+            Start::After(revision) if makes(Mistake::LateWatch) => Some(revision + 1),
             Start::After(revision) => Some(revision),
             Start::Initial => None,
         };
@@ -143,7 +145,11 @@ impl Watcher {
             cursor,
             view,
         } = joined;
-        let bookmarks = request.bookmarks;
+        let bookmarks = match makes(Mistake::EarlyBookmark) {
+            // More often than the usual minute, or no short run would see one.
+            true => request.bookmarks.map(|_| Duration::from_secs(1)),
+            false => request.bookmarks,
+        };
         Ok(Self {
             shared: shared.clone(),
             group,
@@ -203,12 +209,18 @@ impl Watcher {
             if events.is_empty() {
                 break;
             }
-            let deliveries: Vec<_> = events
+            let mut deliveries: Vec<_> = events
                 .into_iter()
                 .filter_map(|event| self.delivery(event))
                 .collect();
-            if let Some(latest) = deliveries.last() {
+            if let Some(latest) = deliveries.last().cloned() {
                 self.last = latest.revision();
+                if makes_seldom(Mistake::DoubledEvent, self.last) {
+                    deliveries.push(latest);
+                }
+                if makes(Mistake::ReversedEvents) {
+                    deliveries.reverse();
+                }
                 return Ok(Some(Step::Events(deliveries)));
             }
         }
@@ -238,6 +250,9 @@ impl Watcher {
         // A watch that began in the future has nothing to say yet.
         if published < self.last {
             return None;
+        }
+        if makes(Mistake::EarlyBookmark) {
+            return Some(Step::Bookmark(published + AHEAD));
         }
         self.last = published;
         Some(Step::Bookmark(published))

@@ -4,6 +4,7 @@ use super::connection::{Connection, Tls};
 use super::failure::{Failure, Verdict};
 use crate::limits::{CALL_DEADLINE, READ_ATTEMPT_DEADLINE};
 use http::uri::PathAndQuery;
+use mainstay_apiplanted::{Mistake, makes};
 use prost::Message;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -142,7 +143,7 @@ impl Client {
             };
             last = match (verdict, effect) {
                 (Verdict::Final(failure), _) => return Err(failure),
-                (Verdict::Lost(text), Effect::Write) => {
+                (Verdict::Lost(text), Effect::Write) if !makes(Mistake::RepeatedWrite) => {
                     self.turn_from(index);
                     return Err(Failure::OutcomeUnknown(format!(
                         "{}: {text}",

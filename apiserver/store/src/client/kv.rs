@@ -4,6 +4,7 @@ use super::calls::{Client, Consistency, Effect};
 use super::failure::Failure;
 use super::stored::{Created, Deleted, Got, Stored, Updated};
 use bytes::Bytes;
+use mainstay_apiplanted::{Mistake, makes, makes_seldom};
 use mainstay_proto::etcdserverpb as pb;
 use pb::compare::{CompareResult, CompareTarget, TargetUnion};
 use pb::request_op::Request;
@@ -44,7 +45,18 @@ impl Client {
     /// Writes a key that must not exist, with a lease unless that is 0.
     pub async fn create(&self, key: Bytes, value: Bytes, lease: i64) -> Result<Created, Failure> {
         let compare = guard(key.clone(), CompareTarget::Create, 0);
-        let txn = guarded(compare, put(key.clone(), value, lease), key);
+        let mut txn = guarded(compare, put(key.clone(), value, lease), key);
+        if makes(Mistake::UnguardedCreate) {
+            txn.compare.clear();
+        }
+        if makes(Mistake::EarlyAnswer) {
+            let next = self.current_revision().await? + 1;
+            if makes_seldom(Mistake::EarlyAnswer, next) {
+                let client = self.clone();
+                tokio::spawn(async move { client.txn(txn).await });
+                return Ok(Created::Done(next));
+            }
+        }
         let (done, revision, current) = self.txn(txn).await?;
         match (done, current) {
             (true, _) => Ok(Created::Done(revision)),
@@ -62,10 +74,16 @@ impl Client {
         lease: i64,
     ) -> Result<Updated, Failure> {
         let compare = guard(key.clone(), CompareTarget::Mod, expected);
-        let txn = guarded(compare, put(key.clone(), value, lease), key);
+        let mut txn = guarded(compare, put(key.clone(), value, lease), key);
+        if makes(Mistake::UnguardedUpdate) {
+            txn.compare.clear();
+        }
         let (done, revision, current) = self.txn(txn).await?;
         Ok(if done {
-            Updated::Done(revision)
+            Updated::Done(match makes(Mistake::OldAnswer) {
+                true => expected,
+                false => revision,
+            })
         } else {
             Updated::Conflict(current)
         })
