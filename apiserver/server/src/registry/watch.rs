@@ -8,7 +8,9 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use mainstay_apistore::{CacheError, Delivery, EventKind, Start, Step, WatchRequest, Watcher};
+use mainstay_apistore::{
+    CacheError, Delivery, EventKind, Freshness, Start, Step, WatchRequest, Watcher,
+};
 use mainstay_machinery::encode::partial_metadata;
 use mainstay_machinery::status::StatusError;
 use mainstay_schema::Resource;
@@ -48,20 +50,13 @@ impl Registry {
             _ if options.send_initial_events == Some(false) => {
                 Start::After(revision.unwrap_or_else(|| self.cache(request.resource).revision()))
             }
-            _ => Start::Initial,
+            _ if options.resource_version == "0" => Start::Initial,
+            // The first state must not be older than the request, or than the revision it names.
+            Some(revision) => Start::InitialAsOf(Freshness::NotOlderThan(revision)),
+            None => Start::InitialAsOf(Freshness::Consistent),
         };
         let until = Instant::now() + READ_PATIENCE;
         let cache = self.cache(request.resource);
-        if start == Start::Initial && options.resource_version != "0" {
-            // The first state must not be older than the request, or than the revision it names.
-            let freshness = match revision {
-                Some(revision) => mainstay_apistore::Freshness::NotOlderThan(revision),
-                None => mainstay_apistore::Freshness::Consistent,
-            };
-            let nothing = mainstay_apistore::Scope::Key(Bytes::from_static(b"-"));
-            let fresh = cache.list(&nothing, freshness, until).await;
-            fresh.map_err(|e| cache_failure(&e))?;
-        }
         let filter: Option<mainstay_apistore::Filter> = match selection.is_everything() {
             true => None,
             false => {

@@ -10,7 +10,7 @@ use super::ring::RingLimits;
 use super::scope::Scope;
 use super::stats::CacheStats;
 use super::view::View;
-use super::watcher::{WatchRequest, Watcher};
+use super::watcher::{Start, WatchRequest, Watcher};
 use crate::client::{Client, PageRequest, WatchControl};
 use crate::limits::{FUTURE_WAIT_MAX, PROGRESS_RETRY};
 use bytes::Bytes;
@@ -187,7 +187,11 @@ impl ResourceCache {
         until: Instant,
     ) -> Result<Watcher, CacheError> {
         self.ready(until).await?;
-        Watcher::new(&self.shared, request)
+        let settled = match request.start {
+            Start::InitialAsOf(freshness) => self.shared.settle(freshness, until).await?,
+            Start::Initial | Start::After(_) => Settled::Reached,
+        };
+        Watcher::new(&self.shared, request, settled)
     }
 
     /// A page of objects read from the store itself, for revisions that the cache no longer has.
@@ -308,6 +312,21 @@ impl Shared {
                     Ok(_) => pause *= 2,
                 },
             }
+        }
+    }
+
+    /// Waits until a state is as current as asked for.
+    async fn settle(
+        self: &Arc<Self>,
+        freshness: Freshness,
+        until: Instant,
+    ) -> Result<Settled, CacheError> {
+        match freshness {
+            Freshness::Any => Ok(Settled::Reached),
+            Freshness::NotOlderThan(revision) | Freshness::Exact(revision) => {
+                self.reach(revision, until).await
+            }
+            Freshness::Consistent => self.consistent(until).await,
         }
     }
 

@@ -1,9 +1,10 @@
 //! A watcher: a cursor into the events of its scope. Nothing is queued for it; whoever is slow reads later.
 
+use super::consistent::Settled;
 use super::core::Joined;
 use super::event::{Delivery, Event};
 use super::groups::Group;
-use super::list::CacheError;
+use super::list::{CacheError, Freshness};
 use super::object::Object;
 use super::resource::Shared;
 use super::scope::Scope;
@@ -25,8 +26,10 @@ pub type Filter = Arc<dyn Fn(&Object) -> bool + Send + Sync>;
 pub enum Start {
     /// With what follows a revision, which may lie in the future.
     After(i64),
-    /// With the objects there are now, as if just added, and then what follows.
+    /// With the objects the cache has now, as if just added, and then what follows.
     Initial,
+    /// The same with objects that are as current as this; an exact revision is one not to be older than.
+    InitialAsOf(Freshness),
 }
 
 /// What to watch.
@@ -133,13 +136,36 @@ impl fmt::Debug for Watcher {
 }
 
 impl Watcher {
-    pub(crate) fn new(shared: &Arc<Shared>, request: WatchRequest) -> Result<Self, CacheError> {
+    /// `settled` is how current the first objects have to be.
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        request: WatchRequest,
+        settled: Settled,
+    ) -> Result<Self, CacheError> {
         let after = match request.start {
             Start::After(revision) if makes(Mistake::LateWatch) => Some(revision + 1),
             Start::After(revision) => Some(revision),
-            Start::Initial => None,
+            Start::Initial | Start::InitialAsOf(_) => None,
         };
-        let joined = shared.core.write().join(&request.scope, after)?;
+        let (joined, last) = {
+            let mut core = shared.core.write();
+            match settled {
+                // The cache does not know this revision yet. What happened up to it will still come, and is in here.
+                Settled::Captured { objects, revision }
+                    if after.is_none() && revision > core.revision() =>
+                {
+                    let mut joined = core.join(&request.scope, Some(revision))?;
+                    let prefix = &shared.config.prefix;
+                    joined.view = View::filtered(objects, &request.scope, prefix, revision);
+                    (joined, revision)
+                }
+                _ => {
+                    let joined = core.join(&request.scope, after)?;
+                    let last = after.unwrap_or(joined.view.revision());
+                    (joined, last)
+                }
+            }
+        };
         let Joined {
             group,
             cursor,
@@ -154,7 +180,7 @@ impl Watcher {
             shared: shared.clone(),
             group,
             cursor,
-            last: after.unwrap_or(view.revision()),
+            last,
             initial: after.is_none().then(|| Box::new(view)),
             filter: request.filter,
             bookmarks: bookmarks.map(|every| Bookmarks::new(every, request.end)),

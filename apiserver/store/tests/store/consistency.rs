@@ -1,7 +1,8 @@
 //! Consistent reads from the cache.
 
-use crate::support::{cache, key, on_each_server, until};
-use mainstay_apistore::{Freshness, Scope};
+use crate::support::{SOON, cache, key, on_each_server, until};
+use mainstay_apistore::{Freshness, Scope, Start, Step, WatchRequest, Watcher};
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn a_read_sees_every_write_before_it() {
@@ -68,6 +69,51 @@ async fn a_revision_of_elsewhere_is_reached_without_an_event() {
         let revision = client.current_revision().await.unwrap();
         let view = cache.list(&Scope::All, Freshness::NotOlderThan(revision), until());
         assert!(view.await.unwrap().revision() >= revision);
+    })
+    .await;
+}
+
+async fn step(watcher: &mut Watcher) -> Step {
+    let step = timeout(SOON, watcher.next()).await;
+    step.expect("something comes").expect("the watch goes on")
+}
+
+#[tokio::test]
+async fn a_watch_began_with_a_state_older_than_what_was_known_before_it() {
+    on_each_server(async |_, client| {
+        client
+            .create(key("a/1"), "n1;app=x;".into(), 0)
+            .await
+            .unwrap();
+        let cache = cache(&client);
+        cache.ready(until()).await.unwrap();
+        for round in 0..20 {
+            // Without ordered progress, no cache learns of this: the store's current state is captured instead.
+            let outside = format!("/elsewhere/{round}");
+            client.create(outside.into(), "v".into(), 0).await.unwrap();
+            let revision = client.current_revision().await.unwrap();
+            let freshness = match round % 2 {
+                0 => Freshness::Consistent,
+                _ => Freshness::NotOlderThan(revision),
+            };
+            let request = WatchRequest::new(Scope::namespace("a"), Start::InitialAsOf(freshness));
+            let mut watcher = cache.watch(request, until()).await.unwrap();
+            let Step::Events(first) = step(&mut watcher).await else {
+                panic!("the object there is comes first");
+            };
+            assert_eq!(first.len(), 1 + round);
+            match step(&mut watcher).await {
+                Step::InitialEnd(at) => assert!(at >= revision, "{at}, not {revision}"),
+                other => panic!("{other:?} instead of the end of the state"),
+            }
+            // What follows comes once.
+            let name = key(&format!("a/more-{round:02}"));
+            client.create(name, "n1;app=x;".into(), 0).await.unwrap();
+            let Step::Events(next) = step(&mut watcher).await else {
+                panic!("the new object comes next");
+            };
+            assert_eq!(next.len(), 1);
+        }
     })
     .await;
 }
