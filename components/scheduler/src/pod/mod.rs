@@ -1,0 +1,13 @@
+//! Pods as the scheduler sees them.
+
+mod info;
+mod ports;
+mod quantity;
+mod requests;
+mod term;
+
+pub use info::PodInfo;
+pub(crate) use ports::HostPort;
+pub(crate) use quantity::quantity;
+pub(crate) use requests::Amounts;
+pub(crate) use term::{PodTerm, Terms};
