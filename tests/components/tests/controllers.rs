@@ -5,10 +5,16 @@
     reason = "a test ends with what it did not expect"
 )]
 
+#[path = "controllers/daemonset.rs"]
+mod daemonset;
+#[path = "controllers/deployment.rs"]
+mod deployment;
 #[path = "controllers/endpoints.rs"]
 mod endpoints;
 #[path = "controllers/replicaset.rs"]
 mod replicaset;
+#[path = "controllers/statefulset.rs"]
+mod statefulset;
 
 use std::time::Duration;
 
