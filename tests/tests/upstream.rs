@@ -1,12 +1,17 @@
 //! The answers that upstream's kube-apiserver gave, from ours: `make compare-upstream` asks both anew.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "says which answers differ for a reason, and what was not asked"
+)]
+
 use std::path::Path;
 
 use mainstay_tests::upstream::{
-    Accepted, Contender, KINDS, Pki, ask, compare, files, golden, prepare,
+    Accepted, Contender, KINDS, Kubectl, Pki, Section, ask, compare, files, folder, golden, prepare,
 };
 
-/// Sessions need a kubectl, whose own words change between its versions: they are compared by hand.
+/// What needs no kubectl.
 const ASKED: [&str; 2] = ["objects", "http"];
 
 #[tokio::test]
@@ -25,18 +30,62 @@ async fn answers_are_those_that_upstream_gave() {
             assert!(!expected.is_empty(), "nothing recorded of {name}");
             asked += expected.len();
             let answers = ask(&server, &file, Path::new("kubectl")).await;
-            for difference in compare(&name, &expected, &answers, &accepted) {
-                match &difference.accepted {
-                    Some(reason) => eprintln!("{name}: {} differs: {reason}", difference.title),
-                    None => differ.push(format!(
-                        "{name}: {}\n    {}",
-                        difference.title,
-                        difference.lines.join("\n    ")
-                    )),
-                }
-            }
+            differ.extend(differences(&name, &expected, &answers, &accepted));
         }
     }
     assert!(asked > 600, "only {asked} answers are recorded");
     assert!(differ.is_empty(), "{}", differ.join("\n"));
+}
+
+/// Lines of shell, each answered as upstream answered it to the same kubectl.
+#[tokio::test]
+async fn sessions_with_kubectl_go_as_they_went_with_upstream() {
+    let Some(kubectl) = Kubectl::recorded() else {
+        let versions = Kubectl::versions();
+        eprintln!("SKIPPED: answers are recorded for kubectl {versions:?}, and there is none here");
+        return;
+    };
+    let pki = Pki::default();
+    // One of them looks at all namespaces; the others only at their own.
+    let (alone, shared) = (
+        Contender::mainstay(&pki).await,
+        Contender::mainstay(&pki).await,
+    );
+    tokio::join!(prepare(&alone), prepare(&shared));
+    let run = async |server: &Contender, session: &str| {
+        let file = folder().join(format!("sessions/{session}.sh"));
+        let expected = kubectl.golden(session);
+        assert!(expected.len() > 50, "little is recorded of {session}");
+        let answers = ask(server, &file, &kubectl.path).await;
+        let name = format!("sessions/{session}");
+        differences(&name, &expected, &answers, &Accepted::read())
+    };
+    let (cluster, daily, generators) = tokio::join!(
+        run(&alone, "cluster"),
+        run(&shared, "daily"),
+        run(&shared, "generators"),
+    );
+    let differ = [cluster, daily, generators].concat();
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
+}
+
+/// Answers that differ without a reason; those with one are shown.
+fn differences(
+    name: &str,
+    expected: &[Section],
+    answers: &[Section],
+    accepted: &Accepted,
+) -> Vec<String> {
+    let mut differ = Vec::new();
+    for difference in compare(name, expected, answers, accepted) {
+        match &difference.accepted {
+            Some(reason) => eprintln!("{name}: {} differs: {reason}", difference.title),
+            None => differ.push(format!(
+                "{name}: {}\n    {}",
+                difference.title,
+                difference.lines.join("\n    ")
+            )),
+        }
+    }
+    differ
 }

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mainstay_tests::upstream::{
-    Accepted, Contender, KINDS, Pki, ask, compare, files, folder, golden, prepare, write_sections,
+    Accepted, Contender, KINDS, Kubectl, Pki, ask, compare, files, folder, golden, prepare,
+    write_sections,
 };
 
 /// Asks upstream's kube-apiserver and ours the same questions, and shows what is answered differently.
@@ -17,7 +18,7 @@ use mainstay_tests::upstream::{
 #[derive(Debug, Parser)]
 #[command(name = "compare_upstream", version, max_term_width = 110)]
 struct Options {
-    /// Writes upstream's answers as the recorded ones.
+    /// Writes upstream's answers as the recorded ones; those to sessions only for a kubectl that is named.
     #[arg(long, conflicts_with = "golden")]
     record: bool,
     /// Compares with the recorded answers instead of a running kube-apiserver.
@@ -32,6 +33,16 @@ struct Options {
     /// Writes all answers below this folder.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+}
+
+impl Options {
+    /// Where answers are recorded: what a kubectl says differs between its versions.
+    fn golden_name(&self, kind: &str, stem: &str, kubectl: &Path) -> String {
+        match Kubectl::at(kubectl) {
+            Some(kubectl) if kind == "sessions" => kubectl.golden_name(stem),
+            _ => format!("{kind}/{stem}"),
+        }
+    }
 }
 
 /// Where `scripts/upstream` puts what it builds.
@@ -107,12 +118,12 @@ async fn run(options: &Options, ours: &Contender, theirs: Option<&Contender>) ->
             let answers = async {
                 match theirs {
                     Some(theirs) => ask(theirs, &file, &kubectl).await,
-                    None => golden(&name),
+                    None => golden(&options.golden_name(kind, &stem, &kubectl)),
                 }
             };
             let (upstream, mainstay) = tokio::join!(answers, ask(ours, &file, &kubectl));
-            // What a kubectl says differs between its versions.
-            if options.record && kind != "sessions" {
+            if options.record && (kind != "sessions" || options.kubectl.is_some()) {
+                let name = options.golden_name(kind, &stem, &kubectl);
                 save(&folder().join("golden"), &name, &write_sections(&upstream));
             }
             if let Some(out) = &options.out {

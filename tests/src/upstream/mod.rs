@@ -9,6 +9,7 @@
 mod client;
 mod contender;
 mod differ;
+mod kubectl;
 mod normal;
 mod objects;
 mod requests;
@@ -18,6 +19,7 @@ mod session;
 pub use client::{Client, Request, Response};
 pub use contender::{Contender, Pki};
 pub use differ::{Accepted, Difference, compare};
+pub use kubectl::Kubectl;
 pub use normal::{normal_json, normal_text};
 pub use objects::create_objects;
 pub use requests::send_requests;

@@ -1,7 +1,7 @@
 //! Lines of shell in which `kubectl` talks to one server, in a namespace named after the file.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -27,6 +27,11 @@ pub async fn run_session(
     let bin = work.path().join(".bin");
     std::fs::create_dir(&bin).expect("a folder for commands");
     let wrapper = bin.join("kubectl");
+    // Whatever its file is called, it says "kubectl" of itself.
+    let named = bin.join("named");
+    std::fs::create_dir(&named).expect("a folder for a link");
+    let named = named.join("kubectl");
+    std::os::unix::fs::symlink(found(kubectl), &named).expect("a link");
     let kubeconfig = contender.kubeconfig(name);
     let cache = contender.dir().join(format!(
         "cache-{}",
@@ -34,7 +39,7 @@ pub async fn run_session(
     ));
     let script = format!(
         "#!/bin/sh\nexec '{}' --kubeconfig='{}' --cache-dir='{}' \"$@\"\n",
-        kubectl.display(),
+        named.display(),
         kubeconfig.display(),
         cache.display()
     );
@@ -64,13 +69,23 @@ pub async fn run_session(
                 let folder = work.path().display().to_string();
                 let said = text(&output.stdout) + &text(&output.stderr);
                 let said = normal_text(&said.replace(&folder, "FOLDER"));
-                format!("exit {}\n{said}", output.status.code().unwrap_or(-1))
+                let code = output.status.code().unwrap_or(-1);
+                format!("exit {code}\n{said}").trim_end().to_owned()
             }
             Err(_) => "did not end in time".to_owned(),
         };
         sections.push(Section { title, text });
     }
     sections
+}
+
+/// A command's file, where it is only named.
+fn found(command: &Path) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).map(|dir| dir.join(command));
+    places
+        .find(|place| place.is_file())
+        .unwrap_or_else(|| command.to_owned())
 }
 
 /// Titles and lines; files are written on the way.

@@ -88,7 +88,7 @@ kubectl get storageclass
 kubectl get servicecidrs
 kubectl get ipaddresses 10.96.0.1
 kubectl describe servicecidr kubernetes
-kubectl get componentstatuses
+kubectl get componentstatuses | sort
 kubectl get pods nope -v=6 2>&1 | grep -o -e 'GET https[^ ]*' -e ' [45][0-9][0-9] [A-Z][A-Za-z ]*' -e 'status="[^"]*"' | sort -u
 kubectl get pods -v=6 2>&1 | grep -o -e 'status="[^"]*"' -e ' 200 OK' | sort -u
 kubectl get pods --request-timeout=nope
@@ -96,7 +96,7 @@ kubectl get pods -n 'bad ns'
 kubectl get pods --chunk-size=1
 kubectl get pods --token=nope
 kubectl config view -o jsonpath='{.contexts[0].context.namespace}'
-(kubectl proxy --port=0 >proxy.out 2>&1 & p=$!; for i in 1 2 3 4 5 6 7 8 9 10; do grep -q Starting proxy.out && break; sleep 0.2; done; curl -s http://$(grep -o '127.0.0.1:[0-9]*' proxy.out)/api/v1/namespaces/nope; kill $p)
+(kubectl proxy --port=0 >proxy.out 2>&1 & p=$!; for i in 1 2 3 4 5 6 7 8 9 10; do grep -qs Starting proxy.out && break; sleep 0.2; done; curl -s http://$(grep -o '127.0.0.1:[0-9]*' proxy.out)/api/v1/namespaces/nope; kill $p)
 kubectl create -f https://127.0.0.1:1/x
 echo '{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"l1"}},{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"l2"}}]}' | kubectl create -f -
 echo '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"l1"},"data":{"a":1}}' | kubectl apply -f -

@@ -2,7 +2,7 @@
 kubectl create configmap cm --from-literal=a=b --from-literal=c=d
 kubectl create configmap cm --from-literal=a=b
 kubectl create configmap bad_name --from-literal=a=b
-kubectl describe configmap cm
+kubectl describe configmap cm | sort
 kubectl get cm
 kubectl create secret generic s --from-literal=password=x
 kubectl create secret docker-registry d --docker-server=a --docker-username=b --docker-password=c
@@ -89,5 +89,5 @@ kubectl create configmap x -n nowhere
 kubectl delete clusterrole gcr gcr2 gcr3
 kubectl delete clusterrolebinding gcrb
 kubectl delete priorityclass gpc
-kubectl get cs
+kubectl get cs | sort
 kubectl delete all --all --wait=false
