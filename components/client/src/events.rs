@@ -90,6 +90,21 @@ impl Events {
         self.tell(about, "Warning", reason, message.into());
     }
 
+    /// A warning about an object of which only this reference is known.
+    pub fn warning_about(&self, about: &ObjectReference, reason: &str, message: impl Into<String>) {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let about = About {
+            api_version: text(&about.api_version),
+            kind: text(&about.kind),
+            namespace: text(&about.namespace),
+            name: text(&about.name),
+            uid: text(&about.uid),
+            resource_version: text(&about.resource_version),
+            field_path: text(&about.field_path),
+        };
+        self.say(about, "Warning", reason, message.into());
+    }
+
     fn tell<K: Resource<DynamicType = ()>>(
         &self,
         about: &K,
@@ -99,16 +114,21 @@ impl Events {
     ) {
         let meta = about.meta();
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let about = About {
+            api_version: K::api_version(&()).into_owned(),
+            kind: K::kind(&()).into_owned(),
+            namespace: text(&meta.namespace),
+            name: text(&meta.name),
+            uid: text(&meta.uid),
+            resource_version: text(&meta.resource_version),
+            field_path: String::new(),
+        };
+        self.say(about, kind, reason, message);
+    }
+
+    fn say(&self, about: About, kind: &'static str, reason: &str, message: String) {
         let said = Said {
-            about: About {
-                api_version: K::api_version(&()).into_owned(),
-                kind: K::kind(&()).into_owned(),
-                namespace: text(&meta.namespace),
-                name: text(&meta.name),
-                uid: text(&meta.uid),
-                resource_version: text(&meta.resource_version),
-                field_path: String::new(),
-            },
+            about,
             kind,
             reason: reason.to_owned(),
             message: shortened(message),

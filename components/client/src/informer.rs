@@ -245,7 +245,7 @@ impl<K: Kind> Informer<K> {
 
 /// Lists are consistent ones, never "whatever you have": a server that lags must not take a component back in time
 /// (Kubernetes issue 59848).
-fn config() -> watcher::Config {
+pub(crate) fn config() -> watcher::Config {
     watcher::Config {
         list_semantic: ListSemantic::MostRecent,
         page_size: Some(LIST_PAGE),

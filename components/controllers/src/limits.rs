@@ -29,3 +29,24 @@ pub const DAEMONS_AT_ONCE: usize = 250;
 pub const ENDPOINTS_PER_SLICE: usize = 100;
 /// Addresses of one object of the older kind; more are cut off and it says so.
 pub const ENDPOINTS_ADDRESSES_MAX: usize = 1_000;
+/// Owners that the garbage collector remembers to be absent.
+pub const ABSENT_OWNERS_MAX: usize = 500;
+/// How often the garbage collector asks which resources there are.
+pub const GC_DISCOVERY_PAUSE: Duration = Duration::from_secs(30);
+/// How long it waits for all of them to be listed before it begins.
+pub const GC_SYNC_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Watches of different kinds are not in step: an owner that is not seen may be seen this much later.
+pub const GC_OWNER_PAUSE: Duration = Duration::from_millis(200);
+/// Dependents of one owner that are let go at the same time.
+pub const GC_PATCHES_AT_ONCE: usize = 16;
+/// Kinds that are asked at the same time for what an owner owns.
+pub const GC_LISTS_AT_ONCE: usize = 8;
+/// Objects of one page of such a list.
+pub const GC_LIST_PAGE: u32 = 500;
+
+/// Pause between the deletion of a namespace and that of what is in it.
+pub const NAMESPACE_DELETION_PAUSE: Duration = Duration::from_secs(5);
+/// Objects of one page of the lists of what is left in a namespace.
+pub const NAMESPACE_LIST_PAGE: u32 = 500;
+/// Seconds that finalizers are thought to take.
+pub const FINALIZER_SECONDS: i64 = 15;

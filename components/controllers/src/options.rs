@@ -10,6 +10,10 @@ pub struct Options {
     pub concurrent_replicaset_syncs: usize,
     pub concurrent_replication_controller_syncs: usize,
     pub concurrent_statefulset_syncs: usize,
+    pub concurrent_gc_syncs: usize,
+    pub concurrent_namespace_syncs: usize,
+    /// PEM certificates for the config map `kube-root-ca.crt`; none, and it is not kept.
+    pub root_ca: Option<String>,
 }
 
 impl Default for Options {
@@ -22,6 +26,9 @@ impl Default for Options {
             concurrent_replicaset_syncs: 5,
             concurrent_replication_controller_syncs: 5,
             concurrent_statefulset_syncs: 5,
+            concurrent_gc_syncs: 20,
+            concurrent_namespace_syncs: 10,
+            root_ca: None,
         }
     }
 }
