@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod context;
+mod cronjob;
 mod daemonset;
 mod deployment;
 mod discovery;
@@ -14,25 +15,32 @@ mod endpoints;
 mod garbage;
 mod hash;
 mod history;
+mod job;
 pub mod limits;
 mod namespace;
 mod namespaces;
 mod options;
+mod pod_gc;
 mod pods;
 mod replicaset;
 mod root_ca;
 mod serviceaccount;
 mod shares;
 mod statefulset;
+mod ttl_after_finished;
 
 pub use context::Context;
+pub use cronjob::cron_jobs;
 pub use daemonset::daemonsets;
 pub use deployment::deployments;
 pub use endpoints::{endpoint_slices, endpoints};
 pub use garbage::garbage_collector;
+pub use job::jobs;
 pub use namespace::namespaces;
 pub use options::Options;
+pub use pod_gc::pod_gc;
 pub use replicaset::{replicasets, replication_controllers};
 pub use root_ca::root_ca;
 pub use serviceaccount::service_accounts;
 pub use statefulset::statefulsets;
+pub use ttl_after_finished::ttl_after_finished;

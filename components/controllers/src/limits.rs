@@ -50,3 +50,24 @@ pub const NAMESPACE_DELETION_PAUSE: Duration = Duration::from_secs(5);
 pub const NAMESPACE_LIST_PAGE: u32 = 500;
 /// Seconds that finalizers are thought to take.
 pub const FINALIZER_SECONDS: i64 = 15;
+
+/// Time in which changes of a job's pods are gathered: each round writes its status.
+pub const JOB_GATHER: Duration = Duration::from_secs(1);
+/// Pods that one round of a job creates or deletes at most.
+pub const JOB_PODS_AT_ONCE: usize = 500;
+/// Pods that a job's status names at most while they are counted.
+pub const JOB_UNCOUNTED_MAX: usize = 500;
+/// Pods of one job that are asked for or lose their finalizers at the same time.
+pub const JOB_FINALIZERS_AT_ONCE: usize = 16;
+/// Pause after the first pod of a job that failed; doubled with each failure in a row.
+pub const JOB_BACKOFF_MIN: Duration = Duration::from_secs(10);
+/// Longest such pause.
+pub const JOB_BACKOFF_MAX: Duration = Duration::from_secs(600);
+
+/// Starts of a cron job that may be missed before it is told that they were.
+pub const CRON_MISSED_MAX: i64 = 100;
+
+/// How often pods are looked for that nobody takes away.
+pub const POD_GC_PAUSE: Duration = Duration::from_secs(20);
+/// How long a node must be missing before its pods go.
+pub const POD_GC_NODE_PAUSE: Duration = Duration::from_secs(40);

@@ -12,6 +12,11 @@ pub struct Options {
     pub concurrent_statefulset_syncs: usize,
     pub concurrent_gc_syncs: usize,
     pub concurrent_namespace_syncs: usize,
+    pub concurrent_job_syncs: usize,
+    pub concurrent_cron_job_syncs: usize,
+    pub concurrent_ttl_after_finished_syncs: usize,
+    /// Finished pods that are kept; none are deleted if it is 0.
+    pub terminated_pod_gc_threshold: usize,
     /// PEM certificates for the config map `kube-root-ca.crt`; none, and it is not kept.
     pub root_ca: Option<String>,
 }
@@ -28,6 +33,10 @@ impl Default for Options {
             concurrent_statefulset_syncs: 5,
             concurrent_gc_syncs: 20,
             concurrent_namespace_syncs: 10,
+            concurrent_job_syncs: 5,
+            concurrent_cron_job_syncs: 5,
+            concurrent_ttl_after_finished_syncs: 5,
+            terminated_pod_gc_threshold: 12_500,
             root_ca: None,
         }
     }

@@ -176,8 +176,8 @@ async fn owned(
             Err(error) => return Err(error.into()),
         };
         for object in page.items {
-            let owners = object.metadata.owner_references.iter().flatten();
-            if owners.into_iter().any(|owner| owner.uid == uid) {
+            let mut owners = object.metadata.owner_references.iter().flatten();
+            if owners.any(|owner| owner.uid == uid) {
                 let node = super::graph::Node::new(resource, &object.metadata);
                 found.push((node.identity, object.metadata));
             }
