@@ -20,6 +20,8 @@ pub enum ReviewKind {
 pub struct ReviewError {
     /// The field's path.
     pub field: String,
+    /// What is wrong, for `Invalid value`.
+    pub value: Value,
     /// True if the field is missing (`Required value`), false if it is wrong (`Invalid value`).
     pub required: bool,
     /// The text that follows.
@@ -36,17 +38,19 @@ pub fn review_errors(request: &Value, kind: ReviewKind) -> Vec<ReviewError> {
     if resource.is_some() && path.is_some() {
         errors.invalid(
             "spec.nonResourceAttributes",
+            path.cloned().unwrap_or_default(),
             "cannot be specified in combination with resourceAttributes",
         );
     }
     if resource.is_none() && path.is_none() {
         let text = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-        errors.invalid("spec.resourceAttributes", text);
+        errors.invalid("spec.resourceAttributes", Value::Null, text);
     }
     let names_user = !text(spec, "user").is_empty() || !strings(spec.get("groups")).is_empty();
     if kind != ReviewKind::SelfSubject && !names_user {
         errors.invalid(
             "spec.user",
+            "".into(),
             "at least one of user or group must be specified",
         );
     }
@@ -71,12 +75,16 @@ pub fn review_errors(request: &Value, kind: ReviewKind) -> Vec<ReviewError> {
         if resource.is_some_and(|resource| text(resource, "namespace") != namespace) {
             errors.invalid(
                 "spec.resourceAttributes.namespace",
+                resource
+                    .map_or("", |resource| text(resource, "namespace"))
+                    .into(),
                 "must match metadata.namespace",
             );
         }
         if path.is_some() {
             errors.invalid(
                 "spec.nonResourceAttributes",
+                path.cloned().unwrap_or_default(),
                 "disallowed on this kind of request",
             );
         }
@@ -88,9 +96,10 @@ pub fn review_errors(request: &Value, kind: ReviewKind) -> Vec<ReviewError> {
 struct Errors(Vec<ReviewError>);
 
 impl Errors {
-    fn invalid(&mut self, field: &str, detail: &str) {
+    fn invalid(&mut self, field: &str, value: Value, detail: &str) {
         self.0.push(ReviewError {
             field: field.to_owned(),
+            value,
             required: false,
             detail: detail.to_owned(),
         });
@@ -106,10 +115,12 @@ fn check_selector(selector: &Value, path: &str, errors: &mut Errors) {
     match (raw, listed) {
         (true, true) => errors.invalid(
             &format!("{path}.rawSelector"),
+            text(selector, "rawSelector").into(),
             "may not specified at the same time as requirements",
         ),
         (false, false) => errors.0.push(ReviewError {
             field: format!("{path}.requirements"),
+            value: Value::Null,
             required: true,
             detail: format!("when {path} is specified, requirements or rawSelector is required"),
         }),
@@ -137,7 +148,8 @@ fn check_metadata(request: &Value, kind: ReviewKind, errors: &mut Errors) {
         } else {
             "must be empty"
         };
-        errors.invalid("metadata", only);
+        let shown = request.get("metadata").cloned().unwrap_or_default();
+        errors.invalid("metadata", shown, only);
     }
 }
 

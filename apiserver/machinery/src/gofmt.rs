@@ -97,6 +97,64 @@ fn push_display_map(out: &mut String, map: &serde_json::Map<String, Value>) {
     out.push(']');
 }
 
+/// Fields of the types that errors show whole, in the order of their declaration in Go; others come by name.
+const DECLARED: [&[&str]; 2] = [
+    &["matchLabels", "matchExpressions"],
+    &[
+        "apiVersion",
+        "kind",
+        "name",
+        "uid",
+        "controller",
+        "blockOwnerDeletion",
+    ],
+];
+
+/// A value as Go's JSON encoder prints the object it came from: selectors and references to owners by declaration.
+pub fn json(value: &Value) -> String {
+    let mut out = String::new();
+    push_json(&mut out, value);
+    out
+}
+
+fn push_json(out: &mut String, value: &Value) {
+    match value {
+        Value::Object(map) => {
+            let declared = DECLARED.iter().find(|fields| {
+                let mut keys = map.keys();
+                keys.all(|key| fields.contains(&key.as_str()))
+            });
+            let place = |key: &str| {
+                let at = declared.and_then(|fields| fields.iter().position(|field| *field == key));
+                at.unwrap_or(0)
+            };
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort_by_key(|key| (place(key), *key));
+            out.push('{');
+            for (i, key) in keys.into_iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::String(key.clone()).to_string());
+                out.push(':');
+                push_json(out, &map[key]);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                push_json(out, item);
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
 /// The name of the Go type a JSON value decodes to in an empty interface.
 pub fn type_name(value: &Value) -> &'static str {
     match value {
@@ -127,6 +185,16 @@ mod tests {
         ] {
             assert_eq!(quote(text), want);
         }
+    }
+
+    #[test]
+    fn references_to_owners_were_printed_by_name() {
+        let owner =
+            json!({"apiVersion": "v1", "controller": true, "kind": "Pod", "name": "a", "uid": "b"});
+        assert_eq!(
+            json(&json!([owner, {"b": 1, "a": [null]}])),
+            r#"[{"apiVersion":"v1","kind":"Pod","name":"a","uid":"b","controller":true},{"a":[null],"b":1}]"#
+        );
     }
 
     #[test]

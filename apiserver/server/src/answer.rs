@@ -5,6 +5,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONT
 use http::{Response, StatusCode};
 use mainstay_machinery::meta;
 use mainstay_machinery::status::StatusError;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::body::Body;
@@ -30,6 +31,13 @@ pub(crate) fn whole(
     response
 }
 
+/// An answer without a body.
+pub(crate) fn whole_empty(code: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::from(Bytes::new()));
+    *response.status_mut() = code;
+    response
+}
+
 /// JSON that exists already.
 pub(crate) fn json_bytes(code: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     whole(code, JSON, body)
@@ -50,6 +58,113 @@ pub(crate) fn plain(code: StatusCode, body: &str) -> Response<Body> {
 /// For a path that belongs to no group of the API.
 pub(crate) fn page_not_found() -> Response<Body> {
     plain(StatusCode::NOT_FOUND, "404 page not found")
+}
+
+/// The order in which Go prints the fields of a type, where people read them: other answers are sorted by name.
+#[derive(Debug)]
+pub(crate) struct Order {
+    fields: &'static [&'static str],
+    /// Orders of the fields that hold objects, or lists of them.
+    inside: &'static [(&'static str, &'static Order)],
+}
+
+/// `version.Info`.
+pub(crate) static VERSION: Order = Order {
+    fields: &[
+        "major",
+        "minor",
+        "emulationMajor",
+        "emulationMinor",
+        "minCompatibilityMajor",
+        "minCompatibilityMinor",
+        "gitVersion",
+        "gitCommit",
+        "gitTreeState",
+        "buildDate",
+        "goVersion",
+        "compiler",
+        "platform",
+    ],
+    inside: &[],
+};
+
+/// `metav1.Status`.
+static STATUS: Order = Order {
+    fields: &[
+        "kind",
+        "apiVersion",
+        "metadata",
+        "status",
+        "message",
+        "reason",
+        "details",
+        "code",
+    ],
+    inside: &[("details", &DETAILS)],
+};
+
+static DETAILS: Order = Order {
+    fields: &[
+        "name",
+        "group",
+        "kind",
+        "uid",
+        "causes",
+        "retryAfterSeconds",
+    ],
+    inside: &[("causes", &CAUSE)],
+};
+
+static CAUSE: Order = Order {
+    fields: &["reason", "message", "field"],
+    inside: &[],
+};
+
+/// A value whose fields come in an order; those that it does not name come last.
+struct Ordered<'a>(&'a Value, Option<&'static Order>);
+
+impl Serialize for Ordered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.0, self.1) {
+            (Value::Object(map), Some(order)) => {
+                let place = |key: &str| {
+                    let at = order.fields.iter().position(|field| *field == key);
+                    at.unwrap_or(order.fields.len())
+                };
+                let mut fields: Vec<(&String, &Value)> = map.iter().collect();
+                fields.sort_by_key(|(key, _)| place(key));
+                let inside = |key: &str| {
+                    let found = order.inside.iter().find(|(field, _)| *field == key);
+                    found.map(|(_, order)| *order)
+                };
+                let fields = fields.into_iter();
+                serializer
+                    .collect_map(fields.map(|(key, value)| (key, Ordered(value, inside(key)))))
+            }
+            (Value::Array(items), Some(_)) => {
+                serializer.collect_seq(items.iter().map(|item| Ordered(item, self.1)))
+            }
+            (value, _) => value.serialize(serializer),
+        }
+    }
+}
+
+/// A value as JSON in an order, or as YAML.
+pub(crate) fn ordered(
+    code: StatusCode,
+    shown: &Value,
+    order: &'static Order,
+    accepted: Accepted,
+) -> Response<Body> {
+    if accepted.encoding == Encoding::Yaml {
+        return value(code, shown, accepted);
+    }
+    let shown = Ordered(shown, Some(order));
+    let text = match accepted.pretty {
+        true => serde_json::to_vec_pretty(&shown),
+        false => serde_json::to_vec(&shown),
+    };
+    json_bytes(code, text.expect("a value of JSON has only text keys"))
 }
 
 /// A value that is no stored object, such as a discovery document or a status.
@@ -89,16 +204,54 @@ pub(crate) fn object(code: StatusCode, object: &Value, accepted: Accepted) -> An
     Ok(value(code, object, accepted))
 }
 
+/// A table, which has no protobuf form, in the version that was asked for.
+pub(crate) fn meta(code: StatusCode, mut table: Value, accepted: Accepted) -> Response<Body> {
+    if accepted.beta {
+        make_beta(&mut table);
+    }
+    value(code, &table, accepted)
+}
+
+/// Metadata of objects in the version that was asked for.
+pub(crate) fn partial(code: StatusCode, mut partial: Value, accepted: Accepted) -> Answer {
+    if accepted.beta {
+        make_beta(&mut partial);
+        // The older version has no protobuf form here.
+        return Ok(value(code, &partial, accepted));
+    }
+    object(code, &partial, accepted)
+}
+
+/// Tables and metadata were the same in `v1beta1`.
+fn make_beta(shown: &mut Value) {
+    let of_meta = |shown: &Value| shown["apiVersion"] == "meta.k8s.io/v1";
+    let beta = || Value::from("meta.k8s.io/v1beta1");
+    if of_meta(shown) {
+        shown["apiVersion"] = beta();
+    }
+    for list in ["rows", "items"] {
+        let items = shown.get_mut(list).and_then(Value::as_array_mut);
+        for item in items.into_iter().flatten() {
+            let object = match list {
+                "rows" => item.get_mut("object"),
+                _ => Some(item),
+            };
+            if let Some(object) = object.filter(|object| of_meta(object)) {
+                object["apiVersion"] = beta();
+            }
+        }
+    }
+}
+
 /// A failure as a Status.
 pub(crate) fn failure(error: &StatusError, accepted: Accepted) -> Response<Body> {
     let code = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let status = error.to_value();
-    let accepted = Accepted {
-        pretty: false,
-        ..accepted
+    let mut response = match accepted.encoding {
+        Encoding::Json => ordered(code, &status, &STATUS, accepted),
+        _ => object(code, &status, accepted)
+            .unwrap_or_else(|_| ordered(code, &status, &STATUS, Accepted::JSON)),
     };
-    let mut response =
-        object(code, &status, accepted).unwrap_or_else(|_| value(code, &status, Accepted::JSON));
     if let Some(seconds) = error.retry_after_seconds() {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
@@ -111,4 +264,24 @@ pub(crate) fn not_cached(response: &mut Response<Body>) {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-cache, private"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn failures_began_with_their_details() {
+        let status = json!({
+            "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure", "code": 404, "message": "m",
+            "reason": "NotFound",
+            "details": {"kind": "pods", "name": "p", "causes": [{"field": "f", "message": "n", "reason": "r"}]},
+        });
+        let text = serde_json::to_string(&Ordered(&status, Some(&STATUS))).unwrap();
+        assert_eq!(
+            text,
+            r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"m","reason":"NotFound","details":{"name":"p","kind":"pods","causes":[{"reason":"r","message":"n","field":"f"}]},"code":404}"#
+        );
+    }
 }

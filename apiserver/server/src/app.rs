@@ -155,6 +155,7 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
         Arc::clone(&health),
         flags.clone(),
         port,
+        Arc::clone(&tls),
     ));
     tokio::spawn(watch_store(Arc::clone(&registry), Arc::clone(&health)));
     tokio::spawn(Arc::clone(&tls).follow(ending.clone()));
@@ -320,7 +321,13 @@ fn caches(client: &Client, keys: &Keys) -> HashMap<String, Arc<ResourceCache>> {
 }
 
 /// Fills the caches and writes what every cluster has; then this server is ready.
-async fn prepare(registry: Arc<Registry>, health: Arc<Health>, flags: Flags, port: u16) {
+async fn prepare(
+    registry: Arc<Registry>,
+    health: Arc<Health>,
+    flags: Flags,
+    port: u16,
+    tls: Arc<Tls>,
+) {
     let hooks = [
         "informer-sync",
         "poststarthook/start-system-namespaces-controller",
@@ -349,6 +356,7 @@ async fn prepare(registry: Arc<Registry>, health: Arc<Health>, flags: Flags, por
     }
     health.set(hooks[2], None);
     loops::aggregate_roles(&registry);
+    tokio::spawn(loops::publish_trust(Arc::clone(&registry), tls));
     tracing::info!("ready");
     let address = flags.advertised();
     if address.is_loopback() {

@@ -25,13 +25,14 @@ impl Components {
             let connected = timeout(PATIENCE, TcpStream::connect(("127.0.0.1", port))).await;
             let failure = match connected {
                 Ok(Ok(_)) => None,
-                Ok(Err(e)) => Some(format!("dial tcp 127.0.0.1:{port}: {e}")),
-                Err(_) => Some(format!("dial tcp 127.0.0.1:{port}: i/o timeout")),
+                Ok(Err(e)) => Some(dial(port, &reason(&e))),
+                Err(_) => Some(dial(port, "i/o timeout")),
             };
-            all.push(status(name, failure));
+            all.push(status(name, failure, None));
         }
         for (at, member) in self.client.health().await.into_iter().enumerate() {
-            all.push(status(&format!("etcd-{at}"), member.state.err()));
+            let failure = member.state.err();
+            all.push(status(&format!("etcd-{at}"), failure.clone(), failure));
         }
         all.sort_by(|a, b| {
             a["metadata"]["name"]
@@ -42,13 +43,27 @@ impl Components {
     }
 }
 
-fn status(name: &str, failure: Option<String>) -> Value {
-    let condition = match failure {
+/// Why a component could not be asked, in the words of Go's HTTP client.
+fn dial(port: u16, why: &str) -> String {
+    format!("Get \"https://127.0.0.1:{port}/healthz\": dial tcp 127.0.0.1:{port}: {why}")
+}
+
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
+        _ => format!("connect: {error}"),
+    }
+}
+
+/// `error` is for failures of asking; what was answered is the message.
+fn status(name: &str, failure: Option<String>, error: Option<String>) -> Value {
+    let mut condition = match failure {
         None => json!({ "type": "Healthy", "status": "True", "message": "ok" }),
-        Some(error) => json!({
-            "type": "Healthy", "status": "False", "message": error, "error": error,
-        }),
+        Some(message) => json!({ "type": "Healthy", "status": "False", "message": message }),
     };
+    if let Some(error) = error {
+        condition["error"] = error.into();
+    }
     json!({
         "apiVersion": "v1",
         "kind": "ComponentStatus",

@@ -13,7 +13,7 @@ use mainstay_auth::authn::{
     websocket_bearer,
 };
 use mainstay_auth::{Attributes, Authorizer, UserInfo};
-use mainstay_machinery::status::{Reason, StatusError};
+use mainstay_machinery::status::{GroupResource, StatusError};
 use serde_json::Value;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
@@ -218,7 +218,12 @@ pub(crate) fn acting(
 ) -> Result<Option<UserInfo>, StatusError> {
     let refused = |e: ImpersonationError| match e {
         ImpersonationError::BadRequest(text) => StatusError::bad_request(text),
-        ImpersonationError::Forbidden(text) => StatusError::new(403, Reason::Forbidden, text),
+        ImpersonationError::Forbidden(refusal) => {
+            let resource = GroupResource::new(&refusal.group, &refusal.resource);
+            let mut refused = StatusError::forbidden(resource, &refusal.name, "");
+            refused.message = refusal.message;
+            refused
+        }
     };
     match impersonation_from_headers(headers).map_err(refused)? {
         None => Ok(None),

@@ -19,6 +19,8 @@ pub(crate) const UNREAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often files of certificates are looked at.
 pub(crate) const TLS_FILES_EVERY: Duration = Duration::from_secs(5);
+/// How often the published authorities of clients are looked at.
+pub(crate) const TRUST_EVERY: Duration = Duration::from_secs(60);
 /// Time for a TLS handshake.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the head of an HTTP/1 request.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::header::{ACCEPT, HeaderValue, RETRY_AFTER, WARNING};
+use http::header::{ACCEPT, HeaderValue, RETRY_AFTER, USER_AGENT, WARNING};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use mainstay_auth::{Attributes, Authorizer, FieldRequirement, UserInfo, forbidden_message};
@@ -22,7 +22,7 @@ use crate::limits::RETRY_AFTER_SECONDS;
 use crate::metrics::Metrics;
 use crate::pages;
 use crate::registry::{Registry, unknown_method};
-use crate::request::{Accepted, Info, Offer, Query, negotiate};
+use crate::request::{Accepted, Info, Offer, Query, is_for_people, negotiate};
 use crate::serve::{Peer, Wish};
 use crate::tls::Tls;
 use crate::upload::Upload;
@@ -66,7 +66,7 @@ impl Server {
         let query = Query::parse(parts.uri.query());
         let method = parts.method.clone();
         let info = Info::new(&method, parts.uri.path(), query.flag("watch"));
-        let accepted = accepted(&parts.headers).unwrap_or(Accepted::JSON);
+        let accepted = accepted(&parts.headers, &query);
         let mut response = match &info {
             Err(_) => answer::text(StatusCode::BAD_REQUEST, "400 Bad Request"),
             Ok(info) => {
@@ -192,10 +192,10 @@ impl Server {
             let mut response = match (self.registry.answer(call, body).await, deprecated) {
                 (Ok(response), _) => response,
                 // That a kind is deprecated is said whatever became of the request.
-                (Err(e), Some(_)) => {
-                    answer::failure(&e, accepted(call.headers).unwrap_or(Accepted::JSON))
+                (Err(e), Some(_)) if e.code != StatusCode::METHOD_NOT_ALLOWED => {
+                    answer::failure(&e, accepted(call.headers, call.query))
                 }
-                (Err(e), None) => return Err(e),
+                (Err(e), _) => return Err(e),
             };
             publish_warnings(&mut response, deprecated);
             return Ok(response);
@@ -205,7 +205,7 @@ impl Server {
         if call.method != Method::GET && pages::is_document(path) {
             return Err(unknown_method());
         }
-        let readable = accepted(call.headers).unwrap_or(Accepted::JSON);
+        let readable = accepted(call.headers, call.query);
         if let Some(answer) =
             pages::discovery(path, call.headers, readable, &self.address.to_string())
         {
@@ -222,7 +222,8 @@ impl Server {
                     pretty: true,
                     ..readable
                 };
-                Ok(answer::value(StatusCode::OK, &pages::version(), readable))
+                let (version, order) = (pages::version(), &answer::VERSION);
+                Ok(answer::ordered(StatusCode::OK, &version, order, readable))
             }
             "/metrics" => Ok(answer::text(StatusCode::OK, self.metrics.page())),
             "/openid/v1/jwks" => self.identity.jwks(),
@@ -270,15 +271,25 @@ struct Arrived<'a> {
     peer: &'a Peer,
 }
 
-/// The form of everything that is no object: `None` if nothing on offer is accepted.
-fn accepted(headers: &HeaderMap) -> Option<Accepted> {
+/// Whether the client's answers are to be indented.
+pub(crate) fn for_people(headers: &HeaderMap, query: &Query<'_>) -> bool {
+    let agent = headers
+        .get(USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
+    is_for_people(query.get("pretty"), agent.unwrap_or_default())
+}
+
+/// The form of everything that is no object: JSON if nothing on offer is accepted.
+fn accepted(headers: &HeaderMap, query: &Query<'_>) -> Accepted {
     let header = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let offer = Offer {
         protobuf: false,
         yaml: true,
         forms: false,
     };
-    negotiate(header, offer)
+    let mut accepted = negotiate(header, offer).unwrap_or(Accepted::JSON);
+    accepted.pretty |= for_people(headers, query);
+    accepted
 }
 
 /// What authorization is asked.

@@ -81,6 +81,11 @@ impl Tls {
         self.current.load_full()
     }
 
+    /// The authorities of clients, as PEM.
+    pub(crate) fn client_authorities(&self) -> String {
+        String::from_utf8_lossy(&self.current.load().contents.client_ca).into_owned()
+    }
+
     /// Whether a client's certificates hold under the authorities of now.
     pub(crate) fn holds(&self, client: &Verified) -> bool {
         let current = self.current.load();

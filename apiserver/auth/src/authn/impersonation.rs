@@ -31,9 +31,39 @@ pub enum ImpersonationError {
     /// 400.
     #[error("{0}")]
     BadRequest(String),
-    /// 403, with the whole message.
+    /// 403.
     #[error("{0}")]
-    Forbidden(String),
+    Forbidden(Refusal),
+}
+
+/// What the requestor may not do, for a 403.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The whole message.
+    pub message: String,
+    /// The group of what was asked for.
+    pub group: String,
+    /// The resource.
+    pub resource: String,
+    /// Its name, if it has one.
+    pub name: String,
+}
+
+impl Refusal {
+    fn new(attributes: &Attributes<'_>, reason: &str) -> Self {
+        Self {
+            message: forbidden_message(attributes, reason),
+            group: attributes.group.to_owned(),
+            resource: attributes.resource.to_owned(),
+            name: attributes.name.to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 /// The user that a request wants to act as.
@@ -191,11 +221,14 @@ pub fn impersonate(
         .run(wanted)
         {
             Ok(user) => return Ok(user),
-            Err(message) => refused = refused.or(Some(message)),
+            Err(refusal) => refused = refused.or(Some(refusal)),
         }
     }
-    let message = refused.unwrap_or_else(|| "all impersonation modes failed".to_owned());
-    Err(ImpersonationError::Forbidden(message))
+    let refusal = refused.unwrap_or_else(|| Refusal {
+        message: "all impersonation modes failed".to_owned(),
+        ..Refusal::default()
+    });
+    Err(ImpersonationError::Forbidden(refusal))
 }
 
 struct Check<'a> {
@@ -205,7 +238,7 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn run(&self, wanted: &UserInfo) -> Result<UserInfo, String> {
+    fn run(&self, wanted: &UserInfo) -> Result<UserInfo, Refusal> {
         let verb = match self.mode {
             Mode::Legacy => "impersonate".to_owned(),
             mode => {
@@ -240,12 +273,12 @@ impl Check<'_> {
         self.mode != Mode::Legacy
     }
 
-    fn ask(&self, attributes: &Attributes<'_>) -> Result<(), String> {
+    fn ask(&self, attributes: &Attributes<'_>) -> Result<(), Refusal> {
         let verdict = self.authorizer.authorize(attributes);
         if verdict.allowed() {
             Ok(())
         } else {
-            Err(forbidden_message(attributes, &verdict.reason))
+            Err(Refusal::new(attributes, &verdict.reason))
         }
     }
 
@@ -258,7 +291,7 @@ impl Check<'_> {
         }
     }
 
-    fn username(&self, verb: &str, wanted: &UserInfo, user: &mut UserInfo) -> Result<(), String> {
+    fn username(&self, verb: &str, wanted: &UserInfo, user: &mut UserInfo) -> Result<(), Refusal> {
         let about =
             |resource| Attributes::resource(self.request.user, verb, self.api_group(), resource);
         if let Some(node) = node_of(&wanted.username).filter(|_| self.constrained()) {
@@ -280,18 +313,18 @@ impl Check<'_> {
         self.ask(&about("users").object("", &wanted.username))
     }
 
-    fn groups(&self, verb: &str, groups: &[String]) -> Result<(), String> {
+    fn groups(&self, verb: &str, groups: &[String]) -> Result<(), Refusal> {
         let about = Attributes::resource(self.request.user, verb, self.api_group(), "groups");
         if self.constrained() {
             if groups.iter().any(String::is_empty) {
-                return Err(forbidden_message(
+                return Err(Refusal::new(
                     &about,
                     "impersonating the empty string group is not allowed",
                 ));
             }
             if groups.iter().any(|group| group == MASTERS_GROUP) {
                 let about = about.object("", MASTERS_GROUP);
-                return Err(forbidden_message(
+                return Err(Refusal::new(
                     &about,
                     "impersonating the system:masters group is not allowed",
                 ));
@@ -305,7 +338,7 @@ impl Check<'_> {
             .try_for_each(|group| self.ask(&about.object("", group)))
     }
 
-    fn extra(&self, verb: &str, extra: &BTreeMap<String, Vec<String>>) -> Result<(), String> {
+    fn extra(&self, verb: &str, extra: &BTreeMap<String, Vec<String>>) -> Result<(), Refusal> {
         let about =
             Attributes::resource(self.request.user, verb, AUTHENTICATION_GROUP, "userextras");
         if self.constrained() {
@@ -313,7 +346,7 @@ impl Check<'_> {
                 .iter()
                 .find_map(|(key, values)| extra_problem(key, values))
             {
-                return Err(forbidden_message(&about, &problem));
+                return Err(Refusal::new(&about, &problem));
             }
             let many = extra.values().map(Vec::len).sum::<usize>() >= MANY;
             if many && self.ask(&about.part("*").object("", "*")).is_ok() {

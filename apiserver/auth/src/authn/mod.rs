@@ -19,7 +19,7 @@ pub use bootstrap_token::{
 };
 pub use certificate::{CertificateError, user_from_certificate};
 pub use impersonation::{
-    Impersonation, ImpersonationError, impersonate, impersonation_from_headers,
+    Impersonation, ImpersonationError, Refusal, impersonate, impersonation_from_headers,
 };
 pub use key::{KeyError, KeySet, SigningKey, VerifyKey};
 pub use openid::{JWKS_PATH, OPENID_CONFIG_PATH, OpenIdDocuments, OpenIdError};

@@ -123,6 +123,12 @@ pub(super) static TABLE: &[Row] = rows! {
         string("Images", Containers("template.spec.containers", "image")),
         string("Pod Labels", Labels("template.metadata.labels")),
     ],
+    ["autoscaling"] "Scale": [
+        string("Name", Text("metadata.name", "")),
+        integer("Desired", Int("spec.replicas")).says("Replicas that are wanted."),
+        integer("Available", Int("status.replicas")).says("Replicas that there are."),
+        AGE,
+    ],
     [""] "ReplicationController": [
         NAME, DESIRED, CURRENT, READY, AGE, containers(TEMPLATE), images(TEMPLATE),
         string("Selector", Labels("spec.selector")).wide(),

@@ -10,5 +10,6 @@ mod names;
 mod pod_totals;
 pub mod quota;
 pub mod range;
+pub mod resize;
 
 pub use change::Change;

@@ -5,6 +5,7 @@ use crate::strategy::Part;
 use crate::value::{entry_text, flag, has, same};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use mainstay_machinery::decode::json_lenient;
 use mainstay_machinery::field::{Error, ErrorList, Path};
 use mainstay_machinery::validate::{FIELD_IMMUTABLE, config_map_key};
 use serde_json::Value;
@@ -124,11 +125,20 @@ fn json_object(data: &Place<'_>, key: &str, errors: &mut ErrorList) {
     let bytes = STANDARD
         .decode(encoded.as_str().unwrap_or(""))
         .unwrap_or_default();
-    let problem = match serde_json::from_slice::<Value>(&bytes) {
+    let problem = match json_lenient(&bytes) {
         Ok(Value::Object(_) | Value::Null) => return,
-        Ok(_) => "json: cannot unmarshal into Go value of type map[string]interface {}",
-        Err(error) if error.is_eof() => "unexpected end of JSON input",
-        Err(_) => "invalid character in JSON input",
+        Ok(other) => {
+            let found = match other {
+                Value::Bool(_) => "bool",
+                Value::Number(_) => "number",
+                Value::String(_) => "string",
+                _ => "array",
+            };
+            format!(
+                "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+            )
+        }
+        Err(error) => error.to_string(),
     };
     errors.push(Error::invalid(&path, "<secret contents redacted>", problem));
 }

@@ -219,8 +219,11 @@ pub(super) fn slice(object: &Value, errors: &mut ErrorList) {
         for (_, attribute) in device.at("attributes").entries() {
             let kinds = ["bool", "int", "string", "version"];
             let set = kinds.into_iter().filter(|kind| attribute.at(kind).is_set());
-            if set.count() != 1 {
-                attribute.invalid("exactly one value must be specified", errors);
+            let detail = "exactly one value must be specified";
+            match set.count() {
+                0 => errors.push(Error::invalid(&attribute.path, "", detail)),
+                1 => {}
+                _ => attribute.invalid(detail, errors),
             }
         }
     }

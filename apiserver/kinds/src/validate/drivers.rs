@@ -66,16 +66,8 @@ fn tokens(requests: &Place<'_>, errors: &mut ErrorList) {
 
 pub(super) fn update_driver(new: &Value, old: &Value, _: Part, errors: &mut ErrorList) {
     let (spec, before) = (Place::top(new, "spec"), Place::top(old, "spec"));
-    for (field, path) in [
-        ("attachRequired", "attachedRequired"),
-        ("volumeLifecycleModes", "volumeLifecycleModes"),
-    ] {
-        let place = Place {
-            path: spec.path.child(path),
-            ..spec.at(field)
-        };
-        place.immutable(&before.at(field), errors);
-    }
+    let modes = "volumeLifecycleModes";
+    spec.at(modes).immutable(&before.at(modes), errors);
 }
 
 pub(super) fn node(object: &Value, errors: &mut ErrorList) {

@@ -23,19 +23,9 @@ const MANAGED_BY_BYTES_MAX: usize = 63;
 const CRON_NAME_BYTES_MAX: usize = 52;
 
 pub(super) fn job(object: &Value, errors: &mut ErrorList) {
-    let spec = Place::top(object, "spec");
     generated_selector(object, errors);
-    job_spec(&spec, errors);
-    let selector = spec.at("selector");
-    if selector.is_set() {
-        selector.selector(errors);
-    } else {
-        selector.required("", errors);
-    }
-    let labels = spec.at("template.metadata.labels");
-    if from_label_selector(selector.value).is_ok() && !selects(selector.value, Some(labels.value)) {
-        labels.invalid("`selector` does not match template `labels`", errors);
-    }
+    job_spec_of(object, errors);
+    let spec = Place::top(object, "spec");
     let completions = spec.at("completions").int();
     if spec.at("completionMode").text() == "Indexed" && completions > 0 {
         let name = Place::top(object, "metadata").at("name");
@@ -46,6 +36,22 @@ pub(super) fn job(object: &Value, errors: &mut ErrorList) {
                 errors,
             );
         }
+    }
+}
+
+/// The specification, with the selector that jobs have and templates of jobs have not.
+fn job_spec_of(job: &Value, errors: &mut ErrorList) {
+    let spec = Place::top(job, "spec");
+    job_spec(&spec, errors);
+    let selector = spec.at("selector");
+    if selector.is_set() {
+        selector.selector(errors);
+    } else {
+        selector.required("", errors);
+    }
+    let labels = spec.at("template.metadata.labels");
+    if from_label_selector(selector.value).is_ok() && !selects(selector.value, Some(labels.value)) {
+        labels.invalid("`selector` does not match template `labels`", errors);
     }
 }
 
@@ -307,6 +313,8 @@ pub(super) fn update_job(new: &Value, old: &Value, part: Part, errors: &mut Erro
     if part != Part::Main {
         return;
     }
+    // As upstream, whose rules of updates look at the whole specification once more.
+    job_spec_of(new, errors);
     let (spec, before) = (Place::top(new, "spec"), Place::top(old, "spec"));
     let (completions, old_completions) = (spec.at("completions"), before.at("completions"));
     if spec.at("completionMode").text() != "Indexed" {

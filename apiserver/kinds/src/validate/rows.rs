@@ -65,6 +65,14 @@ fn deployment_update(new: &Value, old: &Value, part: Part, errors: &mut ErrorLis
     workloads::keeps_selector(new, old, part, errors);
 }
 
+/// Upstream looks at what may not change before it looks at the rest.
+fn daemon_set_update(new: &Value, old: &Value, part: Part, errors: &mut ErrorList) {
+    workloads::keeps_selector(new, old, part, errors);
+    if part == Part::Main {
+        workloads::daemon_set(new, errors);
+    }
+}
+
 fn stateful_set_update(new: &Value, old: &Value, part: Part, errors: &mut ErrorList) {
     if part == Part::Status {
         workloads::status(new, errors);
@@ -119,7 +127,7 @@ static TABLE: &[Row] = &[
     always("apps", "Deployment", workloads::deployment).updated(deployment_update),
     always("apps", "ReplicaSet", workloads::replica_set).updated(deployment_update),
     always("apps", "StatefulSet", workloads::stateful_set).updated(stateful_set_update),
-    always("apps", "DaemonSet", workloads::daemon_set).updated(workloads::keeps_selector),
+    created("apps", "DaemonSet", workloads::daemon_set).updated(daemon_set_update),
     always("apps", "ControllerRevision", workloads::controller_revision)
         .updated(workloads::keeps_data),
     always("batch", "Job", jobs::job).updated(jobs::update_job),

@@ -263,7 +263,7 @@ fn configuration_and_storage() {
             "",
             "Secret",
             json!({"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "eA=="}}),
-            r#"data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": invalid character in JSON input"#,
+            r#"data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": invalid character 'x' looking for beginning of value"#,
         ),
         (
             "",

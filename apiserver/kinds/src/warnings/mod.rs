@@ -4,6 +4,7 @@ mod others;
 mod pods;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use crate::kind::KindRef;
 use mainstay_machinery::field::Path;
@@ -41,6 +42,9 @@ pub fn warnings<'a>(
                 others::cron_job(object, &mut found);
             }
             template(object, "spec.jobTemplate.spec.template", &mut found);
+        }
+        ("", "Secret") if crate::value::text(object, "type") == "kubernetes.io/tls" => {
+            tls::pair(object, &mut found);
         }
         ("", "Service") => others::service(object, &mut found),
         ("", "PersistentVolume") => others::volume(object, &mut found),

@@ -1,6 +1,8 @@
 //! The body of a request that carries an object.
 
-use super::{DecodeError, FieldValidation, json, json_lenient, prune, prune_quietly, yaml};
+use super::order::sort_as_in;
+use super::prune::{Words, run};
+use super::{DecodeError, FieldValidation, json, json_lenient, yaml};
 use crate::gofmt::quote;
 use crate::limits::STRICT_ERRORS_MAX;
 use crate::meta::{join_api_version, split_api_version};
@@ -61,10 +63,13 @@ pub fn object(
     }
     check_kind(&mut object, expected).map_err(|e| match e {
         KindError::Unrecognized(error) => unrecognized(&error),
-        KindError::Answer(status) => *status,
+        KindError::Foreign(status, _) | KindError::Answer(status) => *status,
     })?;
-    settle(&mut object, expected.ty, mode, &mut strict)
+    settle(&mut object, expected.ty, mode, Words::Decoder, &mut strict)
         .map_err(|e| transform_error(expected, &e.to_string()))?;
+    if media == Media::Json {
+        sort_as_in(bytes, &mut strict);
+    }
     if mode == FieldValidation::Strict && !strict.is_empty() {
         return Err(transform_error(expected, &strict_error(&strict)));
     }
@@ -79,12 +84,10 @@ pub(crate) fn settle(
     object: &mut Value,
     ty: TypeId,
     mode: FieldValidation,
+    words: Words,
     strict: &mut Vec<String>,
 ) -> Result<(), DecodeError> {
-    if !mode.reports() {
-        return prune_quietly(ty, object);
-    }
-    let unknown = prune(ty, object)?.unknown;
+    let unknown = run(ty, object, mode.reports(), words)?.unknown;
     drop_inside(strict, &unknown);
     strict.extend(
         unknown
@@ -138,6 +141,9 @@ fn drop_inside(duplicates: &mut Vec<String>, unknown: &[String]) {
 
 pub(crate) enum KindError {
     Unrecognized(DecodeError),
+    /// Another kind than expected, and why it cannot be made one.
+    Foreign(Box<StatusError>, String),
+    /// Another version than expected.
     Answer(Box<StatusError>),
 }
 
@@ -169,7 +175,7 @@ pub(crate) fn check_kind(object: &mut Value, expected: Expected<'_>) -> Result<(
         .unwrap_or(expected.kind);
     let actual = (group, version, kind);
     if actual != (expected.group, expected.version, expected.kind) {
-        return Err(KindError::Answer(Box::new(wrong_kind(actual, expected))));
+        return Err(wrong_kind(actual, expected));
     }
     object["apiVersion"] = join_api_version(expected.group, expected.version).into();
     object["kind"] = expected.kind.into();
@@ -177,33 +183,35 @@ pub(crate) fn check_kind(object: &mut Value, expected: Expected<'_>) -> Result<(
 }
 
 /// The body is another kind, or another version, than the request's.
-fn wrong_kind(actual: (&str, &str, &str), expected: Expected<'_>) -> StatusError {
+fn wrong_kind(actual: (&str, &str, &str), expected: Expected<'_>) -> KindError {
     let (group, version, kind) = actual;
+    let foreign = |base: String| {
+        let status = cannot_be_handled(kind, version, expected.kind, &base);
+        KindError::Foreign(Box::new(status), base)
+    };
     let api_version = join_api_version(group, version);
     if schema().by_gvk(group, version, kind).is_none() {
-        let base = format!(
+        return foreign(format!(
             "no kind {} is registered for version {} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
             quote(kind),
             quote(&api_version)
-        );
-        return cannot_be_handled(kind, version, expected.kind, &base);
+        ));
     }
     if kind != expected.kind || group != expected.group {
         let package = |group: &str| match group.split('.').next() {
             Some("") | None => "core".to_owned(),
             Some(first) => first.to_owned(),
         };
-        let base = format!(
+        return foreign(format!(
             "converting ({version}.{kind}) to ({}.{}): unknown conversion",
             package(expected.group),
             expected.kind
-        );
-        return cannot_be_handled(kind, version, expected.kind, &base);
+        ));
     }
-    StatusError::bad_request(format!(
+    KindError::Answer(Box::new(StatusError::bad_request(format!(
         "the API version in the data ({api_version}) does not match the expected API version ({})",
         join_api_version(expected.group, expected.version)
-    ))
+    ))))
 }
 
 /// `strict decoding error: unknown field "a", duplicate field "b"`.

@@ -8,6 +8,7 @@ mod body;
 mod depth;
 mod error;
 mod json;
+mod order;
 mod outline;
 mod prune;
 mod scalar;
@@ -17,7 +18,7 @@ mod yaml;
 mod yaml_scalar;
 
 pub(crate) use body::{KindError, check_kind, settle};
-pub(crate) use prune::zero;
+pub(crate) use prune::{Words, zero};
 pub(crate) use yaml_scalar::reads_as_plain_string;
 
 pub use body::{Decoded, Expected, Media, object, strict_error, transform_error};

@@ -18,18 +18,33 @@ pub struct Pruned {
 /// again (nulls, and zero values of fields that are neither pointers nor always printed), and normalizes times,
 /// quantities and base64. Linear in the document's size; nothing is copied.
 pub fn prune(ty: TypeId, value: &mut Value) -> Result<Pruned, DecodeError> {
-    run(ty, value, true)
+    run(ty, value, true, Words::Decoder)
 }
 
 /// [`prune`] without a report of unknown fields.
 pub fn prune_quietly(ty: TypeId, value: &mut Value) -> Result<(), DecodeError> {
-    run(ty, value, false).map(drop)
+    run(ty, value, false, Words::Decoder).map(drop)
 }
 
-fn run(ty: TypeId, value: &mut Value, report: bool) -> Result<Pruned, DecodeError> {
+/// Whose words say that a value has the wrong type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// Those of Go's decoder of JSON.
+    Decoder,
+    /// Those of apimachinery's converter from maps, which makes objects of what strategic merge patches leave.
+    Converter,
+}
+
+pub(super) fn run(
+    ty: TypeId,
+    value: &mut Value,
+    report: bool,
+    words: Words,
+) -> Result<Pruned, DecodeError> {
     let mut pruner = Pruner {
         schema: schema(),
         report,
+        words,
         unknown: Vec::new(),
         error: None,
     };
@@ -78,6 +93,7 @@ impl Place<'_> {
 struct Pruner<'s> {
     schema: &'s Schema,
     report: bool,
+    words: Words,
     unknown: Vec<String>,
     /// The first value of a wrong type.
     error: Option<DecodeError>,
@@ -121,6 +137,11 @@ impl Pruner<'_> {
     ) -> Result<(), DecodeError> {
         match normalize(scalar, value) {
             Ok(()) => Ok(()),
+            Err(Wrong::Type { .. }) if self.words == Words::Converter => {
+                self.error
+                    .get_or_insert_with(|| not_convertible(scalar, value));
+                Ok(())
+            }
             Err(wrong) => self.save(wrong, place),
         }
     }
@@ -137,8 +158,13 @@ impl Pruner<'_> {
 
     fn wrong(&mut self, value: &Value, ty: &Type, place: &Place<'_>) -> Result<(), DecodeError> {
         if self.error.is_none() {
-            let expected = go_type(self.schema, ty);
-            self.error = Some(type_error(json_type(value), &place.text(), &expected));
+            self.error = Some(match self.words {
+                Words::Converter => not_restorable(ty, value),
+                Words::Decoder => {
+                    let expected = go_type(self.schema, ty);
+                    type_error(json_type(value), &place.text(), &expected)
+                }
+            });
         }
         Ok(())
     }
@@ -172,7 +198,7 @@ impl Pruner<'_> {
                 fatal = Some(error);
                 return true;
             }
-            !is_omitted(field, value)
+            !is_omitted(field, value) || KEPT_EMPTY.contains(&(holder, field.name))
         });
         fatal.map_or(Ok(()), Err)
     }
@@ -217,6 +243,47 @@ impl Pruner<'_> {
         Ok(())
     }
 }
+
+/// What the converter says of a scalar of another type.
+fn not_convertible(scalar: Scalar, value: &Value) -> DecodeError {
+    let (name, from) = match scalar {
+        Scalar::Bytes => {
+            return DecodeError::new(format!("cannot restore slice from {}", kind_name(value)));
+        }
+        // Go makes a character of a number, and a number of another: such conversions are refused one by one.
+        Scalar::String => ("string", value.is_i64() || value.is_u64()),
+        Scalar::Int32 => ("int32", value.is_number()),
+        Scalar::Int64 => ("int64", value.is_number()),
+        Scalar::Double => ("float64", value.is_number()),
+        _ => ("bool", false),
+    };
+    DecodeError::new(match from {
+        true => format!("cannot convert {} to {name}", kind_name(value)),
+        false => format!("unrecognized type: {name}"),
+    })
+}
+
+/// What it says where a list, a map or an object should be.
+fn not_restorable(ty: &Type, value: &Value) -> DecodeError {
+    let found = kind_name(value);
+    DecodeError::new(match ty {
+        Type::List(_) => format!("cannot restore slice from {found}"),
+        Type::Map(_) => format!("cannot restore map from {found}"),
+        _ => format!("cannot restore struct from: {found}"),
+    })
+}
+
+/// Go's kind of a decoded value.
+fn kind_name(value: &Value) -> &'static str {
+    match value {
+        Value::Array(_) => "slice",
+        Value::Object(_) => "map",
+        scalar => crate::gofmt::type_name(scalar),
+    }
+}
+
+/// Lists of which a rule tells the empty one from none; the rule refuses it, so none is ever stored.
+const KEPT_EMPTY: [(&str, &str); 1] = [("HPAScalingRules", "policies")];
 
 /// Whether Go leaves this value out when it prints the object again.
 fn is_omitted(field: &Field, value: &Value) -> bool {

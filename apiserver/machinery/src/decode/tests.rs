@@ -120,10 +120,10 @@ fn unknown_and_duplicate_fields_warn_or_fail() {
     assert_eq!(
         warned.warnings,
         [
+            r#"unknown field "x""#,
             r#"duplicate field "spec.replicas""#,
             r#"unknown field "spec.foo""#,
             r#"unknown field "spec.template.spec.containers[0].nme""#,
-            r#"unknown field "x""#,
         ]
     );
     let want = json!({"kind": "Deployment", "apiVersion": "apps/v1", "spec": {"replicas": 2,
@@ -134,8 +134,8 @@ fn unknown_and_duplicate_fields_warn_or_fail() {
     assert_eq!(
         decode(FieldValidation::Strict).unwrap_err().message,
         "Deployment in version \"v1\" cannot be handled as a Deployment: strict decoding error: \
-         duplicate field \"spec.replicas\", unknown field \"spec.foo\", \
-         unknown field \"spec.template.spec.containers[0].nme\", unknown field \"x\""
+         unknown field \"x\", duplicate field \"spec.replicas\", unknown field \"spec.foo\", \
+         unknown field \"spec.template.spec.containers[0].nme\""
     );
     let many: Vec<String> = (0..200).map(|i| format!("\"x{i}\":1")).collect();
     let many = format!("{{{}}}", many.join(","));

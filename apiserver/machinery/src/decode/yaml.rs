@@ -225,6 +225,16 @@ fn key_text(key: Value, span: &Span) -> Result<String, DecodeError> {
     })
 }
 
+/// Numbers of YAML that JSON has no form for, as Go names them.
+fn no_json(text: &str) -> Option<&'static str> {
+    match text {
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Some("+Inf"),
+        "-.inf" | "-.Inf" | "-.INF" => Some("-Inf"),
+        ".nan" | ".NaN" | ".NAN" => Some("NaN"),
+        _ => None,
+    }
+}
+
 fn scalar(
     text: &str,
     style: ScalarStyle,
@@ -242,7 +252,10 @@ fn scalar(
             .filter(Value::is_boolean)
             .ok_or_else(|| wrong("!!bool")),
         Some("null") => Ok(Value::Null),
-        _ if style == ScalarStyle::Plain && tag.is_none() => Ok(plain(text)),
+        _ if style == ScalarStyle::Plain && tag.is_none() => match no_json(text) {
+            Some(name) => Err(DecodeError::new(format!("json: unsupported value: {name}"))),
+            None => Ok(plain(text)),
+        },
         _ => Ok(Value::String(text.to_owned())),
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn plain(text: &str) -> Value {
     number.map_or_else(|| Value::String(text.to_owned()), Value::Number)
 }
 
-/// The number a text stands for. Underscores are skipped. Infinities and NaN have no JSON form and stay text.
+/// The number a text stands for. Underscores are skipped. Infinities and NaN are refused before: JSON has no form for them.
 pub(super) fn number(text: &str) -> Option<Number> {
     let digits: String = text.chars().filter(|c| *c != '_').collect();
     if digits.starts_with('_') || digits.is_empty() {

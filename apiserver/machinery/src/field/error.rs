@@ -217,7 +217,7 @@ impl Error {
             body.push_str(": ");
             match value {
                 Value::String(s) => body.push_str(&gofmt::quote(s)),
-                other => body.push_str(&other.to_string()),
+                other => body.push_str(&gofmt::json(other)),
             }
         }
         if !self.detail.is_empty() {
@@ -261,6 +261,14 @@ mod tests {
             (
                 Error::invalid(&path, json!({"a": ["b"]}), "field is immutable"),
                 "spec.x: Invalid value: {\"a\":[\"b\"]}: field is immutable",
+            ),
+            (
+                Error::invalid(
+                    &path,
+                    json!({"matchExpressions": [{"key": "k", "operator": "Exists"}], "matchLabels": {"a": "b"}}),
+                    "field is immutable",
+                ),
+                "spec.x: Invalid value: {\"matchLabels\":{\"a\":\"b\"},\"matchExpressions\":[{\"key\":\"k\",\"operator\":\"Exists\"}]}: field is immutable",
             ),
             (
                 Error::not_supported(&path, "ftp", &["SCTP", "TCP", "UDP"]),

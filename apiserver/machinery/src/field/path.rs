@@ -65,7 +65,9 @@ impl fmt::Display for Path {
         }
         for (i, step) in steps.into_iter().rev().enumerate() {
             match step {
-                Step::Field(name) if i > 0 && !name.is_empty() => write!(f, ".{name}")?,
+                // As in Go, what has no name counts as an index that is empty.
+                Step::Field(name) if name.is_empty() => f.write_str("[]")?,
+                Step::Field(name) if i > 0 => write!(f, ".{name}")?,
                 Step::Field(name) => f.write_str(name)?,
                 Step::Index(index) => write!(f, "[{index}]")?,
                 Step::Key(key) => write!(f, "[{key}]")?,

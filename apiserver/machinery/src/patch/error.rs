@@ -46,6 +46,7 @@ impl PatchError {
                 let mut status = StatusError::from_http_code(422, "", nothing, "", &message, false);
                 // Upstream's text says nothing of what is wrong; its cause does.
                 status = status.with_cause(crate::status::Cause {
+                    field: "patch".to_owned(),
                     message,
                     ..Default::default()
                 });

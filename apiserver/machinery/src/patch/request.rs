@@ -1,8 +1,9 @@
 //! What a PATCH request does with the current object.
 
-use super::{apply_json_patch, merge_patch, parse_json_patch, strategic_merge_patch};
+use super::directive::SET_ORDER;
+use super::{PatchError, apply_json_patch, merge_patch, parse_json_patch, strategic_merge_patch};
 use crate::decode::{
-    Expected, FieldValidation, KindError, Parsed, check_depth, check_kind, json, settle,
+    Expected, FieldValidation, KindError, Parsed, Words, check_depth, check_kind, json, settle,
     strict_error,
 };
 use crate::field::{Error, ErrorList, Path};
@@ -55,18 +56,19 @@ pub fn apply(
     let mut strict = duplicates(&parsed, kind, mode);
     let mut object = current.clone();
     // What an error repeats: upstream shows the patch for a strategic one, else the patched object.
-    let shown = (kind == PatchKind::Strategic).then(|| display(&parsed.value));
+    let shown = (kind == PatchKind::Strategic).then(|| display(&without_ordered(&parsed.value)));
     match kind {
         PatchKind::Json => {
             strict.extend(unknown_members(&parsed.value, mode));
             let operations = parse_json_patch(parsed.value);
             operations
+                .map_err(|e| of_checked(e, mode))
                 .and_then(|operations| apply_json_patch(&mut object, operations))
-                .map_err(super::PatchError::into_status)?;
+                .map_err(PatchError::into_status)?;
         }
         PatchKind::Merge => merge_patch(&mut object, parsed.value),
         PatchKind::Strategic => strategic_merge_patch(expected.ty, &mut object, parsed.value)
-            .map_err(super::PatchError::into_status)?,
+            .map_err(PatchError::into_status)?,
     }
     let shown = || shown.clone().unwrap_or_else(|| object_text(&object));
     check_depth(&object).map_err(|e| invalid(shown(), &e.to_string()))?;
@@ -76,9 +78,14 @@ pub fn apply(
     let shown = shown();
     check_kind(&mut object, expected).map_err(|e| match e {
         KindError::Unrecognized(error) => invalid(shown.clone(), &error.to_string()),
+        KindError::Foreign(_, why) => invalid(shown.clone(), &why),
         KindError::Answer(status) => *status,
     })?;
-    settle(&mut object, expected.ty, mode, &mut strict)
+    let words = match kind {
+        PatchKind::Strategic => Words::Converter,
+        PatchKind::Json | PatchKind::Merge => Words::Decoder,
+    };
+    settle(&mut object, expected.ty, mode, words, &mut strict)
         .map_err(|e| invalid(shown.clone(), &e.to_string()))?;
     if mode == FieldValidation::Strict && !strict.is_empty() {
         return Err(invalid(shown, &strict_error(&strict)));
@@ -112,6 +119,35 @@ fn parse(kind: PatchKind, patch: &[u8], mode: FieldValidation) -> Result<Parsed,
     Err(StatusError::bad_request(format!(
         "{prefix}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
     )))
+}
+
+/// Where fields are validated, upstream decodes the patch by rules of its own before.
+fn of_checked(error: PatchError, mode: FieldValidation) -> PatchError {
+    match error {
+        PatchError::Malformed(text) if mode.reports() => {
+            let text = text
+                .replace("of type jsonpatch.Patch", "of type []handlers.jsonPatchOp")
+                .replace(
+                    "of type jsonpatch.Operation",
+                    "of type handlers.jsonPatchOp",
+                );
+            PatchError::Malformed(format!("error decoding patch: {text}"))
+        }
+        other => other,
+    }
+}
+
+/// A patch as upstream shows it: lists whose order it says have been taken out when they were merged.
+fn without_ordered(patch: &Value) -> Value {
+    let Value::Object(map) = patch else {
+        return patch.clone();
+    };
+    let is_ordered = |key: &str| map.contains_key(&format!("{SET_ORDER}{key}"));
+    let left = map
+        .iter()
+        .filter(|(key, _)| !key.starts_with(SET_ORDER) && !is_ordered(key));
+    left.map(|(key, value)| (key.clone(), without_ordered(value)))
+        .collect()
 }
 
 fn duplicates(parsed: &Parsed, kind: PatchKind, mode: FieldValidation) -> Vec<String> {
@@ -154,4 +190,93 @@ fn object_text(object: &Value) -> String {
 fn invalid(shown: String, why: &str) -> StatusError {
     let error = Error::invalid(&Path::new("patch"), shown, why);
     StatusError::invalid(GroupKind::default(), "", &ErrorList::from(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mainstay_schema::schema;
+    use serde_json::json;
+
+    fn refused(kind: PatchKind, patch: &Value) -> String {
+        let ty = schema().by_name("io.k8s.api.apps.v1.Deployment");
+        let expected = Expected {
+            ty: ty.expect("deployments are in the tables"),
+            group: "apps",
+            version: "v1",
+            kind: "Deployment",
+        };
+        let current = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
+            "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "c", "image": "a"}]}}},
+        });
+        let patch = patch.to_string();
+        let mode = FieldValidation::Strict;
+        apply(kind, expected, &current, patch.as_bytes(), mode)
+            .expect_err("a wrong patch")
+            .message
+    }
+
+    #[test]
+    fn strategic_patches_of_wrong_types_were_told_in_the_decoders_words() {
+        for (patch, expected) in [
+            (
+                json!({"spec": {"replicas": "two"}}),
+                "unrecognized type: int32",
+            ),
+            (json!({"spec": {"paused": 1}}), "unrecognized type: bool"),
+            (
+                json!({"metadata": {"labels": {"a": 1}}}),
+                "cannot convert int64 to string",
+            ),
+            (
+                json!({"metadata": {"labels": []}}),
+                "cannot restore map from slice",
+            ),
+            (
+                json!({"metadata": {"finalizers": {}}}),
+                "cannot restore slice from map",
+            ),
+            (
+                json!({"spec": {"strategy": "x"}}),
+                "cannot restore struct from: string",
+            ),
+        ] {
+            let told = refused(PatchKind::Strategic, &patch);
+            assert!(told.ends_with(&format!("\": {expected}")), "{told}");
+        }
+    }
+
+    #[test]
+    fn lists_whose_order_a_patch_says_are_not_shown() {
+        let patch = json!({"spec": {"template": {"spec": {
+            "$setElementOrder/containers": [{"name": "c"}],
+            "containers": [{"name": "c", "imagee": "b"}],
+        }}}});
+        let told = refused(PatchKind::Strategic, &patch);
+        assert!(
+            told.contains("\"map[spec:map[template:map[spec:map[]]]]\": strict decoding error"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_merge_patch_to_another_kind_was_a_bad_request() {
+        let told = refused(
+            PatchKind::Merge,
+            &json!({"kind": "Scale", "apiVersion": "autoscaling/v1"}),
+        );
+        assert!(
+            told.ends_with("converting (v1.Scale) to (apps.Deployment): unknown conversion"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_json_patch_that_is_no_list_is_told_by_who_checks_it() {
+        assert_eq!(
+            refused(PatchKind::Json, &json!({})),
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+        );
+    }
 }

@@ -488,8 +488,8 @@ fn a_patch_request_ends_in_the_schemas_form() {
         (
             PatchKind::Merge,
             r#"{"kind":"Service"}"#,
-            400,
-            r#"Service in version "v1" cannot be handled as a Pod: converting (v1.Service) to (core.Pod): unknown conversion"#,
+            422,
+            r#" "" is invalid: patch: Invalid value: "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"a\"},\"spec\":{\"nodeName\":\"n\"}}": converting (v1.Service) to (core.Pod): unknown conversion"#,
         ),
     ] {
         let status = run(kind, patch, FieldValidation::Strict).unwrap_err();

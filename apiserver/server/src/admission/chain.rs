@@ -9,7 +9,9 @@ use mainstay_machinery::status::StatusError;
 use serde_json::Value;
 
 use super::{Attempt, Lookup, Operation};
-use super::{lifecycle, limits, pods, priority, references, service_account, storage, tolerations};
+use super::{
+    lifecycle, limits, pods, priority, references, resize, service_account, storage, tolerations,
+};
 use crate::services::Allocators;
 
 /// All of them.
@@ -106,6 +108,7 @@ impl Admission {
             return Ok(());
         }
         limits::check_ranges(&self.lookup, attempt, object)?;
+        resize::check(&self.lookup, attempt, object).await?;
         references::check(&self.lookup, attempt, object).await?;
         priority::check(&self.lookup, attempt, object).await?;
         limits::charge(&self.lookup, attempt, object).await

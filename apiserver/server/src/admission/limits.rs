@@ -71,11 +71,18 @@ pub(super) async fn charge(
         return Ok(());
     }
     let mut quotas = of_namespace(lookup, attempt, "resourcequotas")?;
-    for _ in 0..CONFLICT_ATTEMPTS_MAX {
+    let mut fresh = false;
+    for _ in 0..=CONFLICT_ATTEMPTS_MAX {
         if quotas.is_empty() {
             return Ok(());
         }
         let charged = quota::admit(&change(attempt, object), &quotas, millis());
+        if matches!(charged, Err(quota::Refusal::Forbidden(_))) && !fresh {
+            // The cache may not know yet that something was given back: the quotas of now decide.
+            quotas = newest(lookup, attempt.namespace, &quotas).await?;
+            fresh = true;
+            continue;
+        }
         let charged = charged.map_err(|refusal| match refusal {
             quota::Refusal::Forbidden(why) => {
                 StatusError::forbidden(of_resource(attempt.resource), &attempt.name, why)
@@ -86,12 +93,33 @@ pub(super) async fn charge(
             return Ok(());
         }
         quotas = store(lookup, attempt.namespace, charged).await?;
+        fresh = true;
     }
     Err(StatusError::server_timeout(
         of_resource(attempt.resource),
         "create",
         1,
     ))
+}
+
+/// Quotas as the store has them.
+async fn newest(
+    lookup: &Lookup,
+    namespace: &str,
+    quotas: &[Value],
+) -> Result<Vec<Value>, StatusError> {
+    let registry = lookup.registry()?;
+    let resource = mainstay_schema::resource("", "v1", "resourcequotas")
+        .ok_or_else(|| StatusError::internal("the table has no quotas"))?;
+    let mut found = Vec::with_capacity(quotas.len());
+    for quota in quotas {
+        found.extend(
+            registry
+                .find_newest(resource, namespace, meta::name(quota))
+                .await?,
+        );
+    }
+    Ok(found)
 }
 
 /// Stores charged quotas. Those that somebody else has changed meanwhile are returned as they are now, to be charged

@@ -10,6 +10,7 @@ mod lookup;
 mod pods;
 mod priority;
 mod references;
+mod resize;
 mod security;
 mod service_account;
 mod storage;

@@ -4,10 +4,11 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use mainstay_auth::UserInfo;
+use mainstay_kinds::Part;
 use mainstay_machinery::status::{Reason, StatusError};
 use serde_json::{Value, json};
 
-use crate::registry::{Create, Registry};
+use crate::registry::{Create, Registry, Update, now};
 
 /// Namespaces every cluster has.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -44,7 +45,53 @@ pub(crate) async fn bootstrap(
         "spec": { "cidrs": [range.to_string()] },
     });
     ensure(registry, "networking.k8s.io", "servicecidrs", "", object).await?;
+    range_is_ready(registry).await?;
     service(registry, range, port).await
+}
+
+/// Says of the server's own range that it can be used, as its controller upstream does. Another server may be faster.
+async fn range_is_ready(registry: &Registry) -> Result<(), StatusError> {
+    let resource = mainstay_schema::resource("networking.k8s.io", "v1", "servicecidrs")
+        .ok_or_else(|| StatusError::internal("the table has no ranges"))?;
+    let is_told = |object: &Value| {
+        let conditions = object["status"]["conditions"].as_array();
+        let mut conditions = conditions.into_iter().flatten();
+        conditions.any(|condition| condition["type"] == "Ready")
+    };
+    let known = registry.find(resource, "", "kubernetes").await?;
+    if known.is_none_or(|known| is_told(&known)) {
+        return Ok(());
+    }
+    let user = UserInfo::apiserver();
+    let update = Update {
+        resource,
+        namespace: "",
+        name: "kubernetes",
+        part: Part::Status,
+        subresource: "status",
+        user: &user,
+        dry_run: false,
+        repeatable: true,
+        direct: false,
+        may_create: false,
+    };
+    let change = |current: Option<&Value>| {
+        let mut object = current.cloned().unwrap_or_default();
+        if !is_told(&object) {
+            object["status"]["conditions"] = json!([{
+                "type": "Ready",
+                "status": "True",
+                "lastTransitionTime": now(),
+                "reason": "",
+                "message": "Kubernetes default Service CIDR is ready",
+            }]);
+        }
+        Ok(object)
+    };
+    match registry.update(&update, &change).await {
+        Err(e) if !matches!(e.reason, Reason::Conflict | Reason::NotFound) => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// The service that pods reach the API by, at the first address of the range.

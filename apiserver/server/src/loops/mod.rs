@@ -6,9 +6,11 @@ mod endpoints;
 mod follow;
 mod nodes;
 mod policy;
+mod trust;
 
 pub(crate) use aggregate::aggregate_roles;
 pub(crate) use bootstrap::bootstrap;
 pub(crate) use endpoints::publish_endpoints;
 pub(crate) use nodes::feed_nodes;
 pub(crate) use policy::{feed_authorizer, reconcile_policy};
+pub(crate) use trust::publish_trust;

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mainstay_machinery::decode::json_lenient;
 use mainstay_machinery::status::StatusError;
 use serde_json::json;
 
@@ -36,7 +37,8 @@ impl Continue {
         let bytes = URL_SAFE_NO_PAD
             .decode(token.trim_end_matches('='))
             .map_err(|e| refused(&e.to_string()))?;
-        let decoded: Self = serde_json::from_slice(&bytes).map_err(|e| refused(&e.to_string()))?;
+        let decoded = json_lenient(&bytes).map_err(|e| refused(&e.to_string()))?;
+        let decoded: Self = serde_json::from_value(decoded).map_err(|e| refused(&e.to_string()))?;
         if decoded.v != VERSION {
             return Err(refused("server does not recognize this encoded version"));
         }

@@ -101,6 +101,10 @@ impl Registry {
             None,
         ));
         if asked.dry_run {
+            let key = self.keys.object(resource, asked.namespace, &name);
+            if self.newest(&key).await?.is_some() {
+                return Err(StatusError::already_exists(of_resource(resource), &name));
+            }
             return Ok(Written {
                 object,
                 stored: None,

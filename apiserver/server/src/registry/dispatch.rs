@@ -32,8 +32,8 @@ use crate::answer::{self, Answer};
 use crate::limits::BODY_BYTES_MAX;
 use crate::metrics::Metrics;
 use crate::pages;
-use crate::request::{Accepted, Encoding, Form, Offer, Target, WriteOptions, negotiate};
-use crate::server::{Call, Warnings};
+use crate::request::{Accepted, Encoding, Form, Offer, Target, WriteOptions, names_any, negotiate};
+use crate::server::{Call, Warnings, for_people};
 use crate::upload::Upload;
 
 /// All resources over one store.
@@ -78,26 +78,7 @@ impl Registry {
         };
         let verb = route(&call.method, call.info, target, resource)?;
         check_segments(target)?;
-        let stream = verb == Verb::Watch;
-        let offer = Offer {
-            protobuf: !stream,
-            yaml: !stream,
-            forms: target.subresource.is_empty(),
-        };
-        let header = call
-            .headers
-            .get(ACCEPT)
-            .and_then(|accept| accept.to_str().ok());
-        let Some(accepted) = negotiate(header, offer) else {
-            return Err(StatusError::not_acceptable(match stream {
-                true => &["application/json", "application/json;stream=watch"],
-                false => &[
-                    "application/json",
-                    "application/yaml",
-                    "application/vnd.kubernetes.protobuf",
-                ],
-            }));
-        };
+        let accepted = negotiated(call, target, verb)?;
         check_form(accepted, verb, resource)?;
         let request = Request {
             call,
@@ -141,10 +122,14 @@ impl Registry {
             user: request.call.user,
             dry_run: options.dry_run,
         };
-        let mut written = self.create(&create, object).await?;
-        warnings.append(&mut written.warnings);
-        written.warnings = warnings;
-        self.answer_written(request, written)
+        match self.create(&create, object).await {
+            Ok(mut written) => {
+                warnings.append(&mut written.warnings);
+                written.warnings = warnings;
+                self.answer_written(request, written)
+            }
+            Err(e) => refused(e, warnings, request.accepted),
+        }
     }
 
     pub(super) async fn put(&self, request: &Request<'_>, body: Upload, part: Part) -> Answer {
@@ -159,9 +144,13 @@ impl Registry {
             convert::check_served(request.resource, &object, current)?;
             Ok(object.clone())
         };
-        let mut written = self.update(&update, &change).await?;
-        written.warnings.splice(0..0, warnings);
-        self.answer_written(request, written)
+        match self.update(&update, &change).await {
+            Ok(mut written) => {
+                written.warnings.splice(0..0, warnings);
+                self.answer_written(request, written)
+            }
+            Err(e) => refused(e, warnings, request.accepted),
+        }
     }
 
     pub(super) async fn patch(&self, request: &Request<'_>, body: Upload, part: Part) -> Answer {
@@ -195,9 +184,13 @@ impl Registry {
             convert::check_served(resource, &object, Some(current))?;
             Ok(object)
         };
-        let mut written = self.update(&update, &change).await?;
-        written.warnings.splice(0..0, found.into_inner());
-        self.answer_written(request, written)
+        match self.update(&update, &change).await {
+            Ok(mut written) => {
+                written.warnings.splice(0..0, found.into_inner());
+                self.answer_written(request, written)
+            }
+            Err(e) => refused(e, found.into_inner(), request.accepted),
+        }
     }
 
     async fn delete_one(&self, request: &Request<'_>, body: Upload) -> Answer {
@@ -224,7 +217,7 @@ impl Registry {
     /// Deletes what a list with the same selectors would show.
     async fn delete_all(&self, request: &Request<'_>, body: Upload) -> Answer {
         let options = request.delete_options(body).await?;
-        let found = self.selected(request).await?;
+        let (found, revision) = self.selected(request).await?;
         let mut gone = Vec::with_capacity(found.len());
         for object in found {
             let delete = Delete {
@@ -237,6 +230,13 @@ impl Registry {
             match self.delete(&delete).await {
                 Ok(Gone::Now(mut object) | Gone::Later(mut object)) => {
                     convert::to_served(request.resource, &mut object);
+                    if request.accepted.form == Form::Objects
+                        && let Some(fields) = object.as_object_mut()
+                    {
+                        // They are items of a list, whose kind says theirs.
+                        fields.remove("kind");
+                        fields.remove("apiVersion");
+                    }
                     gone.push(object);
                 }
                 // Somebody else was faster.
@@ -244,7 +244,7 @@ impl Registry {
                 Err(e) => return Err(e),
             }
         }
-        self.answer_values(request, gone)
+        self.answer_values(request, gone, Some(revision))
     }
 
     /// Answers an object that was written.
@@ -305,10 +305,65 @@ impl Registry {
     }
 }
 
+/// A failure of a request whose body was read: what was odd about the body is said all the same.
+fn refused(e: StatusError, warnings: Vec<String>, accepted: Accepted) -> Answer {
+    if warnings.is_empty() {
+        return Err(e);
+    }
+    let mut response = answer::failure(&e, accepted);
+    response.extensions_mut().insert(Warnings(warnings));
+    Ok(response)
+}
+
 /// Whether a resource's objects go by themselves.
 fn is_leased(resource: &Resource) -> bool {
     resource.plural == "events"
 }
+
+/// The form of the answer, or why there is none.
+fn negotiated(call: &Call<'_>, target: &Target, verb: Verb) -> Result<Accepted, StatusError> {
+    let stream = verb == Verb::Watch;
+    let part = target.subresource.as_str();
+    let offer = Offer {
+        protobuf: !stream,
+        yaml: !stream,
+        forms: part.is_empty() || part == "scale" || Part::parse(part).is_some(),
+    };
+    let header = call
+        .headers
+        .get(ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    if let Some(mut accepted) = negotiate(header, offer) {
+        accepted.pretty |= !stream && for_people(call.headers, call.query);
+        return Ok(accepted);
+    }
+    let lists = matches!(verb, Verb::List | Verb::Watch);
+    let produced = if lists { &PRODUCED[..] } else { &PRODUCED[..3] };
+    if part.is_empty() && !names_any(header, produced) {
+        // Said by upstream's router.
+        let text = format!(
+            "406: Not Acceptable\n\nAvailable representations: {}",
+            produced.join(", ")
+        );
+        return Err(StatusError {
+            details: Some(Box::default()),
+            ..StatusError::new(406, Reason::NotAcceptable, text)
+        });
+    }
+    Err(StatusError::not_acceptable(match stream {
+        true => &["application/json", "application/json;stream=watch"],
+        false => &PRODUCED[..3],
+    }))
+}
+
+/// What upstream's routes say they can answer with; lists can be watched.
+const PRODUCED: [&str; 5] = [
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+    "application/json;stream=watch",
+    "application/vnd.kubernetes.protobuf;stream=watch",
+];
 
 impl Request<'_> {
     pub(super) fn write_options(&self) -> Result<WriteOptions, StatusError> {
@@ -320,6 +375,7 @@ impl Request<'_> {
         self.accepted.encoding == Encoding::Json
             && self.accepted.form == Form::Objects
             && !self.accepted.pretty
+            && !self.accepted.beta
             && convert::is_same(self.resource)
     }
 

@@ -272,22 +272,32 @@ impl Registry {
     }
 
     /// All objects that a list with the request's selectors shows.
-    pub(super) async fn selected(&self, request: &Request<'_>) -> Result<Vec<Value>, StatusError> {
+    pub(super) async fn selected(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<(Vec<Value>, i64), StatusError> {
         let options = ListOptions::parse(request.call.query, false)?;
         let selection = Selection::parse(request.resource, &options)?;
         let page = self.page(request, &options, &selection).await?;
-        page.objects
-            .iter()
-            .map(|object| {
-                let value = self.decode_stored(request.stored(), &object.value)?;
-                Ok(with_revision(value, object.revision))
-            })
-            .collect()
+        let values = page.objects.iter().map(|object| {
+            let value = self.decode_stored(request.stored(), &object.value)?;
+            Ok(with_revision(value, object.revision))
+        });
+        let values: Result<_, StatusError> = values.collect();
+        Ok((values?, page.revision))
     }
 
     /// A list of objects that come from nowhere, or are gone.
-    pub(super) fn answer_values(&self, request: &Request<'_>, objects: Vec<Value>) -> Answer {
-        let metadata = json!({});
+    pub(super) fn answer_values(
+        &self,
+        request: &Request<'_>,
+        objects: Vec<Value>,
+        revision: Option<i64>,
+    ) -> Answer {
+        let metadata = match revision {
+            Some(revision) => json!({ "resourceVersion": revision.to_string() }),
+            None => json!({}),
+        };
         if request.accepted.form == Form::Table {
             let options = table::Options::parse(request.call.query)?;
             let rows = objects
@@ -295,7 +305,7 @@ impl Registry {
                 .map(|object| table::row_of(request.resource, object, options.include))
                 .collect();
             let table = table::framed(table::definitions(request.resource), rows, metadata);
-            return Ok(answer::value(StatusCode::OK, &table, request.accepted));
+            return Ok(answer::meta(StatusCode::OK, table, request.accepted));
         }
         let list = json!({
             "kind": request.resource.list_kind(),
@@ -315,7 +325,7 @@ impl Registry {
             metadata["remainingItemCount"] = remaining.into();
         }
         let accepted = request.accepted;
-        if accepted.encoding == Encoding::Json && !accepted.pretty {
+        if accepted.encoding == Encoding::Json && !accepted.pretty && !accepted.beta {
             let pieces = streamed(request, &metadata, page.objects)?;
             let mut response = answer::json_bytes(StatusCode::OK, "");
             *response.body_mut() = Body::Pieces(Box::new(pieces));
@@ -335,7 +345,7 @@ impl Registry {
                 .map(|object| table::row_of(request.resource, object, options.include))
                 .collect();
             let table = table::framed(table::definitions(request.resource), rows, metadata);
-            return Ok(answer::value(StatusCode::OK, &table, accepted));
+            return Ok(answer::meta(StatusCode::OK, table, accepted));
         }
         let (kind, api_version) = match accepted.form {
             Form::Metadata => {
@@ -353,6 +363,9 @@ impl Registry {
             "metadata": metadata,
             "items": objects,
         });
+        if accepted.form == Form::Metadata {
+            return answer::partial(StatusCode::OK, list, accepted);
+        }
         answer::object(StatusCode::OK, &list, accepted)
     }
 }

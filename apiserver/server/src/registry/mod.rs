@@ -33,4 +33,4 @@ pub(crate) use parsed::{Parsed, parse};
 pub(crate) use route::unknown_method;
 pub(crate) use table::millis;
 pub(crate) use update::Update;
-pub(crate) use write::{after, of_resource, store_failure};
+pub(crate) use write::{after, now, of_resource, store_failure};

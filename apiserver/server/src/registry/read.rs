@@ -3,6 +3,7 @@
 use http::{Response, StatusCode};
 use mainstay_apiplanted::{Mistake, makes};
 use mainstay_apistore::{Freshness, Object, Scope};
+use mainstay_kinds::KindRef;
 use mainstay_machinery::encode::partial_metadata;
 use mainstay_machinery::status::StatusError;
 use serde_json::Value;
@@ -84,17 +85,25 @@ impl Registry {
         code: StatusCode,
         object: Value,
     ) -> Result<Response<Body>, StatusError> {
+        self.answer_as(request, KindRef::from(request.resource), code, object)
+    }
+
+    /// The same for an object that is of another kind than the resource's, as its scale is.
+    pub(super) fn answer_as(
+        &self,
+        request: &Request<'_>,
+        kind: KindRef<'_>,
+        code: StatusCode,
+        object: Value,
+    ) -> Result<Response<Body>, StatusError> {
         match request.accepted.form {
             Form::Objects => answer::object(code, &object, request.accepted),
-            Form::Metadata => {
-                let partial = partial_metadata(&object);
-                answer::object(code, &partial, request.accepted)
-            }
+            Form::Metadata => answer::partial(code, partial_metadata(&object), request.accepted),
             Form::Table => {
                 let revision = object["metadata"]["resourceVersion"].clone();
                 let options = table::Options::parse(request.call.query)?;
-                let table = table::of(request.resource, &[object], revision, &options);
-                Ok(answer::value(code, &table, request.accepted))
+                let table = table::of(kind, &[object], revision, &options);
+                Ok(answer::meta(code, table, request.accepted))
             }
         }
     }

@@ -42,8 +42,8 @@ impl Options {
     }
 }
 
-/// The columns of a resource.
-pub(super) fn definitions(resource: &Resource) -> Value {
+/// The columns of a kind.
+pub(super) fn definitions<'a>(kind: impl Into<KindRef<'a>>) -> Value {
     let definition = |column: &mainstay_kinds::Column| {
         json!({
             "name": column.name,
@@ -53,15 +53,12 @@ pub(super) fn definitions(resource: &Resource) -> Value {
             "priority": column.priority,
         })
     };
-    columns(KindRef::from(resource))
-        .iter()
-        .map(definition)
-        .collect()
+    columns(kind).iter().map(definition).collect()
 }
 
 /// One object's row.
-pub(super) fn row_of(resource: &Resource, object: Value, include: Include) -> Value {
-    let kind = KindRef::from(resource);
+pub(super) fn row_of<'a>(kind: impl Into<KindRef<'a>>, object: Value, include: Include) -> Value {
+    let kind = kind.into();
     let mut shown = json!({ "cells": row(kind, &object, millis()) });
     let conditions = row_conditions(kind, &object);
     if !conditions.is_empty() {
@@ -115,17 +112,17 @@ pub(crate) fn millis() -> i64 {
 
 /// A table with these objects.
 pub(super) fn of(
-    resource: &Resource,
+    kind: KindRef<'_>,
     objects: &[Value],
     revision: Value,
     options: &Options,
 ) -> Value {
     let rows: Vec<Value> = objects
         .iter()
-        .map(|object| row_of(resource, object.clone(), options.include))
+        .map(|object| row_of(kind, object.clone(), options.include))
         .collect();
     framed(
-        definitions(resource),
+        definitions(kind),
         rows,
         json!({ "resourceVersion": revision }),
     )

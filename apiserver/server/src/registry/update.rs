@@ -15,8 +15,8 @@ use serde_json::Value;
 use super::create::Create;
 use super::dispatch::Registry;
 use super::write::{
-    Author, Written, carry_meta, of_resource, read_revision, refuse, store_failure, take_revision,
-    with_revision,
+    Author, Written, carry_meta, of_resource, refuse, store_failure, take_revision, with_revision,
+    written_revision,
 };
 use crate::admission::{Attempt, Claims, Operation};
 use crate::limits::CONFLICT_ATTEMPTS_MAX;
@@ -226,7 +226,7 @@ impl Registry {
         named: Option<&str>,
         current: i64,
     ) -> Result<(), StatusError> {
-        let named = read_revision(named.unwrap_or_default())?;
+        let named = written_revision(named.unwrap_or_default())?;
         match named {
             Some(named) if named == current => Ok(()),
             Some(_) => Err(StatusError::modified(

@@ -135,6 +135,15 @@ pub(crate) fn read_revision(text: &str) -> Result<Option<i64>, StatusError> {
     parse_revision(text).map_err(|e| StatusError::new(500, Reason::Unknown, e.message))
 }
 
+/// The same in an object that is written.
+pub(crate) fn written_revision(text: &str) -> Result<Option<i64>, StatusError> {
+    read_revision(text).map_err(|mut e| {
+        let bare = e.message.find("strconv.").unwrap_or(0);
+        e.message.drain(..bare);
+        e
+    })
+}
+
 /// Moves a member of `metadata` from one object to another, or removes it there.
 pub(crate) fn carry_meta(new: &mut Value, old: &Value, field: &str) {
     let value = old["metadata"].get(field).cloned();

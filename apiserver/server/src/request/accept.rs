@@ -28,6 +28,8 @@ pub(crate) struct Accepted {
     pub(crate) of_list: bool,
     /// Indented, for people.
     pub(crate) pretty: bool,
+    /// Rows and metadata in their older version, `v1beta1`.
+    pub(crate) beta: bool,
 }
 
 impl Accepted {
@@ -36,6 +38,7 @@ impl Accepted {
         form: Form::Objects,
         of_list: false,
         pretty: false,
+        beta: false,
     };
 }
 
@@ -97,6 +100,28 @@ pub(crate) fn negotiate(header: Option<&str>, offer: Offer) -> Option<Accepted> 
         .find_map(|clause| accepted(clause, offer))
 }
 
+/// Whether a header names one of these types at all, as the router upstream compares them: by name, whatever the
+/// parameters and qualities.
+pub(crate) fn names_any(header: Option<&str>, produced: &[&str]) -> bool {
+    let Some(header) = header.filter(|header| !header.trim().is_empty()) else {
+        return true;
+    };
+    header.split(',').any(|clause| {
+        let media = clause.split(';').next().unwrap_or_default().trim();
+        matches!(media, "*/*" | "application/*") || produced.contains(&media)
+    })
+}
+
+/// Whether an answer is to be indented: a client says so in the query, or it is one that people look at.
+pub(crate) fn is_for_people(pretty: Option<&str>, user_agent: &str) -> bool {
+    match pretty.filter(|text| !text.is_empty()) {
+        Some(text) => matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True"),
+        None => ["curl", "Wget", "Mozilla/5.0"]
+            .iter()
+            .any(|tool| user_agent.starts_with(tool)),
+    }
+}
+
 fn accepted(clause: &Clause<'_>, offer: Offer) -> Option<Accepted> {
     let encoding = match clause.media {
         "application/json" | "application/*" | "*/*" => Encoding::Json,
@@ -121,6 +146,7 @@ fn accepted(clause: &Clause<'_>, offer: Offer) -> Option<Accepted> {
         form,
         of_list: clause.param("as") == Some("PartialObjectMetadataList"),
         pretty: clause.param("pretty") == Some("1"),
+        beta: form != Form::Objects && clause.param("v") == Some("v1beta1"),
     })
 }
 
@@ -160,6 +186,37 @@ mod tests {
         for (header, expected) in cases {
             let got = negotiate(header, ALL).map(|a| (a.encoding, a.form));
             assert_eq!(got, expected, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn people_with_curl_got_everything_on_one_line() {
+        let cases = [
+            (None, "curl/8.5.0", true),
+            (None, "Mozilla/5.0 (X11)", true),
+            (None, "kubectl/v1.36.3", false),
+            (None, "", false),
+            (Some("false"), "curl/8.5.0", false),
+            (Some("maybe"), "curl/8.5.0", false),
+            (Some("1"), "kubectl/v1.36.3", true),
+            (Some(""), "curl/8.5.0", true),
+        ];
+        for (pretty, agent, expected) in cases {
+            assert_eq!(is_for_people(pretty, agent), expected, "{pretty:?} {agent}");
+        }
+    }
+
+    #[test]
+    fn types_are_found_by_name() {
+        let produced = ["application/json", "application/yaml"];
+        let cases = [
+            (None, true),
+            (Some("text/html, */*;q=0.1"), true),
+            (Some("application/json;as=Table;v=v9;g=meta.k8s.io"), true),
+            (Some("text/html"), false),
+        ];
+        for (header, expected) in cases {
+            assert_eq!(names_any(header, &produced), expected, "{header:?}");
         }
     }
 

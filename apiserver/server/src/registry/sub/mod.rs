@@ -4,6 +4,7 @@ mod eviction;
 mod pods;
 mod reviews;
 mod scale;
+mod streams;
 mod tokens;
 
 use http::StatusCode;
@@ -39,10 +40,7 @@ pub(super) async fn answer(registry: &Registry, request: &Request<'_>, body: Upl
                 Verb::Patch => registry.patch(request, body, part).await,
                 _ => Err(not_implemented(name)),
             },
-            None => Err(not_implemented(&format!(
-                "{}/{name}",
-                request.resource.plural
-            ))),
+            None => streams::answer(registry, request).await,
         },
     }
 }
@@ -58,7 +56,7 @@ pub(super) async fn virtual_resource(
         ("bindings", Verb::Create) => pods::bind(registry, request, body).await,
         ("componentstatuses", Verb::List) => {
             let list = registry.components.list().await;
-            registry.answer_values(request, list)
+            registry.answer_values(request, list, None)
         }
         ("componentstatuses", Verb::Get) => {
             let name = &request.target.name;

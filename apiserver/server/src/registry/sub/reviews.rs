@@ -68,7 +68,7 @@ fn check(request: &Request<'_>, asked: &Value, kind: ReviewKind) -> Result<(), S
         let path = Path::new(error.field);
         errors.push(match error.required {
             true => Error::required(&path, error.detail),
-            false => Error::invalid(&path, Value::Null, error.detail),
+            false => Error::invalid(&path, error.value, error.detail),
         });
     }
     match errors.is_empty() {

@@ -10,8 +10,10 @@ use serde_json::Value;
 use super::super::codec::{self, Media};
 use super::super::dispatch::{Registry, Request, read};
 use super::super::write::{of_resource, with_revision};
-use crate::answer::{self, Answer};
+use crate::answer::Answer;
 use crate::upload::Upload;
+
+const SCALE: KindRef<'static> = KindRef::new("autoscaling", "v1", "Scale");
 
 pub(super) async fn answer(
     registry: &Registry,
@@ -30,7 +32,7 @@ pub(super) async fn answer(
         let stored = registry.newest(&key).await?.ok_or_else(not_found)?;
         let object = registry.decode_stored(request.resource, &stored.value)?;
         let scale = scale_of(kind, &with_revision(object, stored.revision));
-        return answer::object(StatusCode::OK, &scale, request.accepted);
+        return registry.answer_as(request, SCALE, StatusCode::OK, scale);
     }
     let options = request.write_options()?;
     let body = read(body).await?;
@@ -87,5 +89,5 @@ pub(super) async fn answer(
     let update = request.update(Part::Main, options.dry_run, true);
     let written = registry.update(&update, &change).await?;
     let scale = scale_of(kind, &written.object);
-    answer::object(StatusCode::OK, &scale, request.accepted)
+    registry.answer_as(request, SCALE, StatusCode::OK, scale)
 }
