@@ -66,6 +66,15 @@ fn only_the_engine_crate_names_rocksdb() {
     assert!(naming.is_empty(), "{naming:?}");
 }
 
+/// The machine's own target triple.
+fn host() -> String {
+    let output = Command::new("rustc").arg("-vV").output();
+    let output = output.expect("rustc runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.expect("rustc names its host").to_owned()
+}
+
 /// What cargo would build below RocksDB's binding for a choice of packages: names, versions, features.
 fn below_rocksdb(choice: &[&str]) -> Vec<String> {
     let output = Command::new(env!("CARGO"))
@@ -73,6 +82,9 @@ fn below_rocksdb(choice: &[&str]) -> Vec<String> {
         .args([
             "tree",
             "--offline",
+            // Without a target, what is built for build scripts and for the program is shown as one.
+            "--target",
+            &host(),
             "--no-dedupe",
             "--prefix",
             "depth",
