@@ -13,10 +13,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::correlate::{Correlator, Known};
+use crate::leader::Fence;
 use crate::limits::{EVENT_ATTEMPTS, EVENT_MESSAGE_MAX, EVENTS_WAITING_MAX};
 
 /// Pause between two attempts to write one event.
@@ -26,6 +27,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Events {
     waiting: mpsc::Sender<Said>,
+    /// How many were told and are not dealt with.
+    pending: Arc<watch::Sender<usize>>,
 }
 
 impl fmt::Debug for Events {
@@ -61,13 +64,21 @@ impl Events {
     #[must_use]
     pub fn start(client: Client, component: &str) -> Self {
         let (waiting, said) = mpsc::channel(EVENTS_WAITING_MAX);
+        let pending = Arc::new(watch::channel(0).0);
         let writer = Writer {
             client,
             component: component.to_owned(),
             correlator: Correlator::new(),
+            pending: Arc::clone(&pending),
         };
         tokio::spawn(writer.run(said));
-        Self { waiting }
+        Self { waiting, pending }
+    }
+
+    /// Waits until all that was told is written or given up.
+    pub async fn flushed(&self) {
+        // The sender lives as long as this.
+        let _ = self.pending.subscribe().wait_for(|n| *n == 0).await;
     }
 
     /// Something that is as it should be.
@@ -133,7 +144,9 @@ impl Events {
             reason: reason.to_owned(),
             message: shortened(message),
         };
+        self.pending.send_modify(|n| *n += 1);
         if self.waiting.try_send(said).is_err() {
+            self.pending.send_modify(|n| *n -= 1);
             tracing::debug!(reason, "no room for an event");
         }
     }
@@ -153,27 +166,33 @@ struct Writer {
     client: Client,
     component: String,
     correlator: Correlator,
+    pending: Arc<watch::Sender<usize>>,
 }
 
 impl Writer {
     async fn run(mut self, mut said: mpsc::Receiver<Said>) {
         while let Some(said) = said.recv().await {
-            let Some(said) = self.correlator.pass(said, Instant::now()) else {
-                continue;
-            };
-            for attempt in 1..=EVENT_ATTEMPTS {
-                match self.write(&said).await {
-                    Ok(()) => break,
-                    // Refused: the namespace is going, or it is no valid event; asking again changes nothing.
-                    Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
-                        tracing::debug!(reason = said.reason, "event refused: {status}");
-                        break;
-                    }
-                    Err(error) if attempt == EVENT_ATTEMPTS => {
-                        tracing::warn!(reason = said.reason, "event not written: {error}");
-                    }
-                    Err(_) => sleep(PAUSE).await,
+            if let Some(said) = self.correlator.pass(said, Instant::now()) {
+                self.deal_with(&said).await;
+            }
+            self.pending.send_modify(|n| *n -= 1);
+        }
+    }
+
+    async fn deal_with(&mut self, said: &Arc<Said>) {
+        for attempt in 1..=EVENT_ATTEMPTS {
+            match self.write(said).await {
+                Ok(()) => break,
+                Err(error) if Fence::refused(&error) => break,
+                // Refused: the namespace is going, or it is no valid event; asking again changes nothing.
+                Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
+                    tracing::debug!(reason = said.reason, "event refused: {status}");
+                    break;
                 }
+                Err(error) if attempt == EVENT_ATTEMPTS => {
+                    tracing::warn!(reason = said.reason, "event not written: {error}");
+                }
+                Err(_) => sleep(PAUSE).await,
             }
         }
     }

@@ -10,23 +10,31 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod cache;
 mod correlate;
+mod credentials;
 mod delete;
 mod events;
 mod expectations;
 mod informer;
 mod informers;
 mod key;
+pub mod leader;
 pub mod limits;
 mod metadata;
 pub mod metrics;
 mod owners;
 mod pace;
+pub mod process;
 mod queue;
+mod queues;
+mod serve;
 mod unseen;
 
+pub use access::{Access, AccessError, AccessOptions};
 pub use cache::{Cache, Index};
+pub use credentials::{Credential, Credentials};
 pub use delete::delete_exactly;
 pub use events::Events;
 pub use expectations::Expectations;
@@ -36,4 +44,6 @@ pub use key::Key;
 pub use metadata::{MetadataChange, follow_metadata};
 pub use owners::{Claim, controller_of, controller_ref, is_controlled_by, selector};
 pub use queue::Queue;
+pub use queues::Queues;
+pub use serve::Health;
 pub use unseen::Unseen;

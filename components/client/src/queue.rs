@@ -48,6 +48,7 @@ struct State<T> {
     delayed_names: HashMap<u64, T>,
     numbers: u64,
     pace: Pace<T>,
+    closed: bool,
 }
 
 impl<T> fmt::Debug for Queue<T> {
@@ -76,6 +77,7 @@ impl<T: Clone + Eq + Hash> Queue<T> {
                     delayed_names: HashMap::new(),
                     numbers: 0,
                     pace: Pace::new(Instant::now()),
+                    closed: false,
                 }),
                 changed: Notify::new(),
                 metrics,
@@ -132,6 +134,17 @@ impl<T: Clone + Eq + Hash> Queue<T> {
         self.len() == 0
     }
 
+    /// Gives out no more names: whoever asks for the next one waits for ever.
+    pub fn close(&self) {
+        self.inner.state.lock().closed = true;
+    }
+
+    /// Names that are worked on now.
+    #[must_use]
+    pub fn working(&self) -> usize {
+        self.inner.state.lock().working.len()
+    }
+
     /// The next name; nobody else gets it until [`Queue::done`].
     pub async fn next(&self) -> T {
         loop {
@@ -153,6 +166,9 @@ impl<T: Clone + Eq + Hash> Queue<T> {
     fn take(&self) -> (Option<T>, Option<Instant>) {
         let now = Instant::now();
         let mut state = self.inner.state.lock();
+        if state.closed {
+            return (None, None);
+        }
         let due = state.release(now);
         let taken = state.take(now);
         let more = !state.ready.is_empty();
@@ -373,6 +389,19 @@ mod tests {
         }
         assert_eq!(log.len(), 5);
         assert_eq!(queue.failures(&"fails twice"), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_queue_lets_work_end_and_begins_none() {
+        let queue = queue();
+        queue.add("a");
+        assert_eq!(queue.next().await, "a");
+        queue.add("b");
+        queue.close();
+        assert_eq!(now(&queue).await, None);
+        assert_eq!(queue.working(), 1);
+        queue.done(&"a");
+        assert_eq!(queue.working(), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kube::Client;
 use mainstay_client::metrics::Metrics;
-use mainstay_client::{Events, Informers, Queue};
+use mainstay_client::{Events, Informers, Queue, Queues};
 
 use crate::options::Options;
 
@@ -21,6 +21,8 @@ pub struct Context {
     pub events: Events,
     pub metrics: Metrics,
     pub options: Arc<Options>,
+    /// All queues of the process, which are closed before it ends.
+    pub queues: Queues,
 }
 
 impl fmt::Debug for Context {
@@ -35,7 +37,9 @@ impl fmt::Debug for Context {
 impl Context {
     /// A work queue that shows itself in the metrics as `name`.
     #[must_use]
-    pub fn queue<T: Clone + Eq + Hash>(&self, name: &str) -> Queue<T> {
-        Queue::new(self.metrics.queue(name))
+    pub fn queue<T: Clone + Eq + Hash + Send + Sync + 'static>(&self, name: &str) -> Queue<T> {
+        let queue = Queue::new(self.metrics.queue(name));
+        self.queues.add(&queue);
+        queue
     }
 }

@@ -1,43 +1,62 @@
-//! What can be set from outside, with upstream's defaults.
+//! What can be set from outside, under upstream's names and with its defaults.
+
+use clap::{Args, Command, FromArgMatches as _};
 
 /// Names that work at the same time, by controller: the `--concurrent-…-syncs` of kube-controller-manager.
-#[derive(Clone, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Options {
-    pub concurrent_daemonset_syncs: usize,
-    pub concurrent_deployment_syncs: usize,
-    pub concurrent_endpoint_syncs: usize,
-    pub concurrent_service_endpoint_syncs: usize,
-    pub concurrent_replicaset_syncs: usize,
-    pub concurrent_replication_controller_syncs: usize,
-    pub concurrent_statefulset_syncs: usize,
-    pub concurrent_gc_syncs: usize,
-    pub concurrent_namespace_syncs: usize,
-    pub concurrent_job_syncs: usize,
+    #[arg(long, value_name = "N", default_value_t = 5)]
     pub concurrent_cron_job_syncs: usize,
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub concurrent_daemonset_syncs: usize,
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub concurrent_deployment_syncs: usize,
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub concurrent_endpoint_syncs: usize,
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub concurrent_gc_syncs: usize,
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub concurrent_job_syncs: usize,
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub concurrent_namespace_syncs: usize,
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub concurrent_replicaset_syncs: usize,
+    #[arg(long = "concurrent-rc-syncs", value_name = "N", default_value_t = 5)]
+    pub concurrent_replication_controller_syncs: usize,
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub concurrent_resource_quota_syncs: usize,
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub concurrent_service_endpoint_syncs: usize,
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub concurrent_serviceaccount_token_syncs: usize,
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub concurrent_statefulset_syncs: usize,
+    #[arg(long, value_name = "N", default_value_t = 5)]
     pub concurrent_ttl_after_finished_syncs: usize,
     /// Finished pods that are kept; none are deleted if it is 0.
+    #[arg(long, value_name = "N", default_value_t = 12_500)]
     pub terminated_pod_gc_threshold: usize,
     /// PEM certificates for the config map `kube-root-ca.crt`; none, and it is not kept.
+    #[arg(skip)]
     pub root_ca: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            concurrent_daemonset_syncs: 2,
-            concurrent_deployment_syncs: 5,
-            concurrent_endpoint_syncs: 5,
-            concurrent_service_endpoint_syncs: 5,
-            concurrent_replicaset_syncs: 5,
-            concurrent_replication_controller_syncs: 5,
-            concurrent_statefulset_syncs: 5,
-            concurrent_gc_syncs: 20,
-            concurrent_namespace_syncs: 10,
-            concurrent_job_syncs: 5,
-            concurrent_cron_job_syncs: 5,
-            concurrent_ttl_after_finished_syncs: 5,
-            terminated_pod_gc_threshold: 12_500,
-            root_ca: None,
-        }
+        let none = Self::augment_args(Command::new("defaults")).get_matches_from(["defaults"]);
+        Self::from_arg_matches(&none).expect("every option has a default")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_upstreams() {
+        let options = Options::default();
+        assert_eq!(options.concurrent_deployment_syncs, 5);
+        assert_eq!(options.concurrent_gc_syncs, 20);
+        assert_eq!(options.concurrent_daemonset_syncs, 2);
     }
 }

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use kube::Config;
 use kube::client::ClientBuilder;
 use mainstay_client::metrics::Metrics;
-use mainstay_client::{Events, Informers};
+use mainstay_client::{Events, Informers, Queues};
 use mainstay_tests::wait_until;
 use tokio::runtime::{Builder, Runtime};
 
@@ -62,6 +62,7 @@ impl Instance {
                 client,
                 metrics: shown,
                 options: Arc::new(Options::default()),
+                queues: Queues::default(),
             };
             start(cx).await;
         });

@@ -11,9 +11,11 @@
 
 mod faults;
 mod instance;
+mod program;
 pub mod sieve;
 mod world;
 
 pub use faults::Faults;
 pub use instance::{Instance, Start};
+pub use program::Program;
 pub use world::{Scene, World};

@@ -1,0 +1,11 @@
+//! The way to the apiserver: connections, identities, limits and what is counted.
+
+mod figures;
+mod gate;
+mod open;
+mod sender;
+mod servers;
+mod stream;
+mod transport;
+
+pub use open::{Access, AccessError, AccessOptions};

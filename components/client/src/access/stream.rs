@@ -1,0 +1,61 @@
+//! Bodies of answers, which end early when their server has fallen silent.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::sync::futures::OwnedNotified;
+use tower::BoxError;
+
+use super::servers::Chosen;
+
+/// The body of an answer. A watch can say nothing for minutes, and a server that is stopped keeps its connections:
+/// once another request finds that out, the watch is cut and goes on at another server.
+pub(crate) struct Stream {
+    body: Incoming,
+    silent: Pin<Box<OwnedNotified>>,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").finish_non_exhaustive()
+    }
+}
+
+impl Stream {
+    pub(crate) fn new(body: Incoming, from: &Chosen) -> Self {
+        Self {
+            body,
+            silent: Box::pin(Arc::clone(&from.silent).notified_owned()),
+        }
+    }
+}
+
+impl Body for Stream {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            return Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)));
+        }
+        ready!(self.silent.as_mut().poll(context));
+        Poll::Ready(Some(Err(
+            "the server does not answer others any more".into()
+        )))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,201 @@
+//! All controllers, and which of them run.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use futures_util::future::BoxFuture;
+
+use crate::context::Context;
+use crate::{
+    cron_jobs, daemonsets, deployments, endpoint_slices, endpoints, garbage_collector, jobs,
+    namespaces, pod_gc, replicasets, replication_controllers, root_ca, service_accounts,
+    statefulsets, ttl_after_finished,
+};
+
+/// One controller under upstream's names.
+#[derive(Clone, Copy)]
+pub struct Controller {
+    /// As `--controllers` names it.
+    pub name: &'static str,
+    /// What it was called before, which `--controllers` knows as well.
+    pub alias: &'static str,
+    /// Whose credentials it has, in `kube-system`; also who tells its events.
+    pub service_account: &'static str,
+    /// Whether `*` means it.
+    pub by_default: bool,
+    /// Works for ever.
+    pub start: fn(Context) -> BoxFuture<'static, ()>,
+}
+
+impl fmt::Debug for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// In the order in which they are started.
+pub static CONTROLLERS: &[Controller] = &[
+    Controller {
+        name: "namespace-controller",
+        alias: "namespace",
+        service_account: "namespace-controller",
+        by_default: true,
+        start: |cx| Box::pin(namespaces(cx)),
+    },
+    Controller {
+        name: "serviceaccount-controller",
+        alias: "serviceaccount",
+        service_account: "service-account-controller",
+        by_default: true,
+        start: |cx| Box::pin(service_accounts(cx)),
+    },
+    Controller {
+        name: "root-ca-certificate-publisher-controller",
+        alias: "root-ca-cert-publisher",
+        service_account: "root-ca-cert-publisher",
+        by_default: true,
+        start: |cx| Box::pin(root_ca(cx)),
+    },
+    Controller {
+        name: "garbage-collector-controller",
+        alias: "garbagecollector",
+        service_account: "generic-garbage-collector",
+        by_default: true,
+        start: |cx| Box::pin(garbage_collector(cx)),
+    },
+    Controller {
+        name: "pod-garbage-collector-controller",
+        alias: "podgc",
+        service_account: "pod-garbage-collector",
+        by_default: true,
+        start: |cx| Box::pin(pod_gc(cx)),
+    },
+    Controller {
+        name: "job-controller",
+        alias: "job",
+        service_account: "job-controller",
+        by_default: true,
+        start: |cx| Box::pin(jobs(cx)),
+    },
+    Controller {
+        name: "cronjob-controller",
+        alias: "cronjob",
+        service_account: "cronjob-controller",
+        by_default: true,
+        start: |cx| Box::pin(cron_jobs(cx)),
+    },
+    Controller {
+        name: "ttl-after-finished-controller",
+        alias: "ttl-after-finished",
+        service_account: "ttl-after-finished-controller",
+        by_default: true,
+        start: |cx| Box::pin(ttl_after_finished(cx)),
+    },
+    Controller {
+        name: "endpoints-controller",
+        alias: "endpoint",
+        service_account: "endpoint-controller",
+        by_default: true,
+        start: |cx| Box::pin(endpoints(cx)),
+    },
+    Controller {
+        name: "endpointslice-controller",
+        alias: "endpointslice",
+        service_account: "endpointslice-controller",
+        by_default: true,
+        start: |cx| Box::pin(endpoint_slices(cx)),
+    },
+    Controller {
+        name: "daemonset-controller",
+        alias: "daemonset",
+        service_account: "daemon-set-controller",
+        by_default: true,
+        start: |cx| Box::pin(daemonsets(cx)),
+    },
+    Controller {
+        name: "statefulset-controller",
+        alias: "statefulset",
+        service_account: "statefulset-controller",
+        by_default: true,
+        start: |cx| Box::pin(statefulsets(cx)),
+    },
+    Controller {
+        name: "deployment-controller",
+        alias: "deployment",
+        service_account: "deployment-controller",
+        by_default: true,
+        start: |cx| Box::pin(deployments(cx)),
+    },
+    Controller {
+        name: "replicaset-controller",
+        alias: "replicaset",
+        service_account: "replicaset-controller",
+        by_default: true,
+        start: |cx| Box::pin(replicasets(cx)),
+    },
+    Controller {
+        name: "replicationcontroller-controller",
+        alias: "replicationcontroller",
+        service_account: "replication-controller",
+        by_default: true,
+        start: |cx| Box::pin(replication_controllers(cx)),
+    },
+];
+
+/// Those that `--controllers` means: `foo` is on, `-foo` is off, `*` is all that are on by default.
+///
+/// # Errors
+/// Names what is no controller.
+pub fn chosen(wishes: &[String]) -> Result<Vec<&'static Controller>, String> {
+    let known: BTreeSet<&str> = CONTROLLERS
+        .iter()
+        .flat_map(|one| [one.name, one.alias])
+        .collect();
+    for wish in wishes {
+        let name = wish.strip_prefix('-').unwrap_or(wish);
+        if name != "*" && !known.contains(name) {
+            return Err(format!("{name:?} is not in the list of known controllers"));
+        }
+    }
+    let is_on = |controller: &&Controller| {
+        let names = |wish: &str| wish == controller.name || wish == controller.alias;
+        // What names it counts, the first one of several; a star only else. As upstream.
+        let named = wishes.iter().find_map(|wish| match wish.strip_prefix('-') {
+            Some(name) => names(name).then_some(false),
+            None => names(wish).then_some(true),
+        });
+        named.unwrap_or_else(|| controller.by_default && wishes.iter().any(|wish| wish == "*"))
+    };
+    Ok(CONTROLLERS.iter().filter(is_on).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(wishes: &[&str]) -> Result<Vec<&'static str>, String> {
+        let wishes: Vec<String> = wishes.iter().map(ToString::to_string).collect();
+        Ok(chosen(&wishes)?.iter().map(|one| one.name).collect())
+    }
+
+    #[test]
+    fn controllers_are_chosen_as_upstream_chooses_them() {
+        let all = names(&["*"]).expect("a star is fine");
+        assert!(all.contains(&"replicaset-controller"));
+        assert_eq!(names(&["replicaset"]), Ok(vec!["replicaset-controller"]));
+        let but_one = names(&["*", "-replicaset-controller"]).expect("both are known");
+        assert_eq!(but_one.len(), all.len() - 1);
+        assert_eq!(names(&[]), Ok(vec![]));
+        assert!(names(&["*", "-nothing"]).is_err());
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut seen = BTreeSet::new();
+        for controller in CONTROLLERS {
+            assert!(seen.insert(controller.name), "{controller:?}");
+            assert!(seen.insert(controller.alias), "{controller:?}");
+            assert!(controller.name.ends_with("-controller"), "{controller:?}");
+        }
+    }
+}

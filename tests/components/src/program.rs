@@ -1,0 +1,85 @@
+//! Components as processes.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use mainstay_tests::process::Process;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+/// A component's process and its log.
+#[derive(Debug)]
+pub struct Program {
+    process: Process,
+    dir: TempDir,
+}
+
+impl Program {
+    /// Starts a program of this build. Panics with one line if it was not built.
+    #[must_use]
+    pub fn start(name: &str, flags: &[String]) -> Self {
+        let path = built(name);
+        assert!(
+            path.is_file(),
+            "no {name} at {}: build it with `cargo build --release --bins`",
+            path.display()
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let log = File::create(dir.path().join("log")).unwrap();
+        let mut command = Command::new(path);
+        command
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        Self {
+            process: Process::spawn(command).unwrap(),
+            dir,
+        }
+    }
+
+    /// SIGSTOP.
+    pub fn pause(&mut self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn resume(&mut self) {
+        self.process.signal(Signal::CONT);
+    }
+
+    /// SIGTERM; its exit code.
+    pub async fn terminate(&mut self) -> Option<i32> {
+        self.process.terminate().await.0.code()
+    }
+
+    /// Waits for it to end by itself; its exit code.
+    pub async fn ended(&mut self, deadline: Duration) -> Option<i32> {
+        let ended = self.process.exited(deadline).await;
+        let (status, _) = ended.unwrap_or_else(|| panic!("it still runs:\n{}", self.log()));
+        status.code()
+    }
+
+    /// Whether it has not ended.
+    pub fn runs(&mut self) -> bool {
+        self.process.try_wait().is_none()
+    }
+
+    /// What it logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
+
+/// Beside the tests.
+fn built(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let mut dir = own.parent().unwrap();
+    if dir.ends_with("deps") {
+        dir = dir.parent().unwrap();
+    }
+    dir.join(name)
+}
