@@ -45,14 +45,7 @@ fn whole(object: &Value, ungrouped: bool, errors: &mut ErrorList) {
         let detail = "must be greater than or equal to `minReplicas`";
         errors.push(Error::invalid(&max.path, max.int(), detail));
     }
-    for name in ["kind", "name"] {
-        let place = spec.at("scaleTargetRef").at(name);
-        if place.is_empty() {
-            place.required("", errors);
-        } else {
-            place.messages(path_segment_name(place.text()), errors);
-        }
-    }
+    reference(&spec.at("scaleTargetRef"), errors);
     if ungrouped {
         let detail = "apiVersion must specify API group";
         let version = spec.at("scaleTargetRef.apiVersion");
@@ -70,6 +63,18 @@ fn whole(object: &Value, ungrouped: bool, errors: &mut ErrorList) {
     }
     for direction in ["scaleUp", "scaleDown"] {
         scaling_rules(&spec.at("behavior").at(direction), errors);
+    }
+}
+
+/// Kind and name of an object that is referred to.
+fn reference(object: &Place<'_>, errors: &mut ErrorList) {
+    for name in ["kind", "name"] {
+        let place = object.at(name);
+        if place.is_empty() {
+            place.required("", errors);
+        } else {
+            place.messages(path_segment_name(place.text()), errors);
+        }
     }
 }
 
@@ -117,6 +122,9 @@ fn metric_source(field: &str, source: &Place<'_>, errors: &mut ErrorList) {
             }
         }
         _ => {
+            if field == "object" {
+                reference(&source.at("describedObject"), errors);
+            }
             let name = source.at("metric.name");
             if name.is_empty() {
                 name.required("must specify a metric name", errors);
@@ -269,5 +277,28 @@ mod tests {
         assert!(of("v1", "ReplicationController"));
         assert!(!of("", "Deployment"));
         assert!(!of("v1", "Pod"));
+    }
+
+    #[test]
+    fn a_metric_of_an_object_that_nobody_names_was_taken() {
+        let of = |described: Value| {
+            let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "n"});
+            let metric = json!({"type": "Object", "object": {
+                "describedObject": described, "metric": {"name": "m"}, "target": {"type": "Value", "value": "1"},
+            }});
+            let object = json!({"spec": {
+                "maxReplicas": 1, "scaleTargetRef": target, "metrics": [metric],
+            }});
+            let mut errors = ErrorList::default();
+            autoscaler(&object, &mut errors);
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let none: Vec<String> = Vec::new();
+        assert_eq!(of(json!({"kind": "Service", "name": "s"})), none);
+        let missing = [
+            "spec.metrics[0].object.describedObject.kind: Required value",
+            "spec.metrics[0].object.describedObject.name: Required value",
+        ];
+        assert_eq!(of(Value::Null), missing);
     }
 }

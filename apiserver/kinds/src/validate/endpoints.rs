@@ -138,7 +138,6 @@ fn slice_endpoint(endpoint: &Place<'_>, kind: &str, errors: &mut ErrorList) {
     }
     let mut zones = BTreeSet::new();
     for zone in hints.items() {
-        zone.at("name").must_be_set(errors);
         if !zones.insert(zone.at("name").text()) {
             zone.at("name").duplicate(errors);
         }

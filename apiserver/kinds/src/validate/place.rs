@@ -131,10 +131,19 @@ impl<'v> Place<'v> {
         errors.push(Error::not_found(&self.path, self.value.clone()));
     }
 
-    /// One error of this value for every message.
+    /// One error of this value for every message. It is a text: one that is not there is an empty one.
     pub(super) fn messages(&self, messages: Vec<String>, errors: &mut ErrorList) {
+        self.messages_of(Value::from(""), messages, errors);
+    }
+
+    /// The same with what stands for a value that is not there.
+    fn messages_of(&self, absent: Value, messages: Vec<String>, errors: &mut ErrorList) {
+        let value = match self.value {
+            Value::Null => &absent,
+            value => value,
+        };
         for message in messages {
-            self.invalid(message, errors);
+            errors.push(Error::invalid(&self.path, value.clone(), message));
         }
     }
 
@@ -190,13 +199,14 @@ impl<'v> Place<'v> {
 
     pub(super) fn positive(&self, errors: &mut ErrorList) {
         if self.int() <= 0 {
-            self.invalid(NOT_POSITIVE, errors);
+            self.messages_of(Value::from(0), vec![NOT_POSITIVE.to_owned()], errors);
         }
     }
 
     /// A port number.
     pub(super) fn port(&self, errors: &mut ErrorList) {
-        self.messages(validate::port_number(self.int()), errors);
+        let messages = validate::port_number(self.int());
+        self.messages_of(Value::from(0), messages, errors);
     }
 
     /// A port number, or the name of a port.

@@ -1,5 +1,7 @@
 //! Persistent volumes, claims and storage classes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::differences::differences;
 use super::place::{NOT_POSITIVE, Place};
 use super::{resources, scheduling, volumes};
@@ -389,6 +391,36 @@ pub(super) fn class(object: &Value, errors: &mut ErrorList) {
     Place::top(object, "reclaimPolicy").optional_one_of(&["Delete", "Retain"], errors);
     let modes = ["Immediate", "WaitForFirstConsumer"];
     Place::top(object, "volumeBindingMode").one_of(&modes, errors);
+    topologies(&Place::top(object, "allowedTopologies"), errors);
+}
+
+/// Terms must differ, keys within a term, and values of a key.
+fn topologies(terms: &Place<'_>, errors: &mut ErrorList) {
+    let mut seen: Vec<BTreeMap<&str, BTreeSet<&str>>> = Vec::new();
+    for term in terms.items() {
+        let mut keys: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for requirement in term.at("matchLabelExpressions").items() {
+            let (key, values) = (requirement.at("key"), requirement.at("values"));
+            if values.is_empty() {
+                values.required("", errors);
+            }
+            let mut distinct = BTreeSet::new();
+            for value in values.items() {
+                if !distinct.insert(value.text()) {
+                    value.duplicate(errors);
+                }
+            }
+            key.qualified_name(errors);
+            if keys.insert(key.text(), distinct).is_some() {
+                key.duplicate(errors);
+            }
+        }
+        if seen.contains(&keys) {
+            let path = term.at("matchLabelExpressions").path;
+            errors.push(Error::duplicate(&path, ""));
+        }
+        seen.push(keys);
+    }
 }
 
 pub(super) fn update_class(new: &Value, old: &Value, _: Part, errors: &mut ErrorList) {
@@ -399,5 +431,50 @@ pub(super) fn update_class(new: &Value, old: &Value, _: Part, errors: &mut Error
         "volumeBindingMode",
     ] {
         Place::top(new, name).immutable(&Place::top(old, name), errors);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn topologies_of_a_class_were_not_looked_at() {
+        let of = |terms: Value| {
+            let mut errors = ErrorList::default();
+            topologies(
+                &Place::top(&json!({ "allowedTopologies": terms }), "allowedTopologies"),
+                &mut errors,
+            );
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let term = |key: &str, values: &[&str]| json!({"matchLabelExpressions": [{"key": key, "values": values}]});
+        let none: Vec<String> = Vec::new();
+        assert_eq!(
+            of(json!([term("zone", &["a"]), term("zone", &["b"])])),
+            none
+        );
+        let cases = [
+            (
+                json!([term("zone", &[])]),
+                "allowedTopologies[0].matchLabelExpressions[0].values: Required value",
+            ),
+            (
+                json!([{"matchLabelExpressions": [{"values": ["a"]}]}]),
+                "allowedTopologies[0].matchLabelExpressions[0].key: Invalid value: \"\": name part must be non-empty",
+            ),
+            (
+                json!([term("z", &["a", "a"])]),
+                "allowedTopologies[0].matchLabelExpressions[0].values[1]: Duplicate value: \"a\"",
+            ),
+            (
+                json!([term("z", &["a", "b"]), term("z", &["b", "a"])]),
+                "allowedTopologies[1].matchLabelExpressions: Duplicate value: \"\"",
+            ),
+        ];
+        for (terms, expected) in cases {
+            assert_eq!(of(terms)[0], expected);
+        }
     }
 }
