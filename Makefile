@@ -94,4 +94,4 @@ jepsen-planted: setup ## bugs on purpose: each must be caught by the run that is
 	$(CARGO) build --release -p kvstore -p apiserver
 	$(CARGO) build --release --workspace --exclude mainstay-sim --features kvstore/planted --bin kvstore-planted
 	$(CARGO) build --release --workspace --exclude mainstay-sim --features apiserver/planted --bin apiserver-planted
-	$(CARGO) test --release -p mainstay-jepsen --test planted --test planted_api -- --ignored --nocapture --test-threads=1
+	$(CARGO) test --release --workspace --exclude mainstay-sim --test planted --test planted_api -- --ignored --nocapture --test-threads=1

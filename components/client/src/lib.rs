@@ -3,7 +3,7 @@
 //! A component watches kinds through [`Informers`] (one list and one watch for each kind, whoever asks), puts the
 //! names of what changed into a [`Queue`], and works on one name after another from what its caches hold: never
 //! from an event itself, so that a restart, a lost event or a stale cache can only delay it. What it has asked for
-//! and not yet seen is in [`Expectations`]. It says what it did in [`Events`].
+//! and not yet seen is in [`Unseen`]. It says what it did in [`Events`].
 //!
 //! Nothing here is truth: every write carries what it was decided from (a resourceVersion, a uid), and a wrong
 //! guess is a conflict and another round.
@@ -16,7 +16,6 @@ mod correlate;
 mod credentials;
 mod delete;
 mod events;
-mod expectations;
 mod informer;
 mod informers;
 mod key;
@@ -37,7 +36,6 @@ pub use cache::{Cache, Index};
 pub use credentials::{Credential, Credentials};
 pub use delete::delete_exactly;
 pub use events::Events;
-pub use expectations::Expectations;
 pub use informer::{Change, Informer, Kind, Mark};
 pub use informers::Informers;
 pub use key::Key;

@@ -11,9 +11,6 @@ pub const RETRIES_PER_SECOND: f64 = 10.0;
 /// after this many at once. Both figures and the pauses are those of upstream's controllers.
 pub const RETRIES_AT_ONCE: f64 = 100.0;
 
-/// Expectations that were not met for this long are given up: the event was lost, or never came.
-pub const EXPECTATIONS_TTL: Duration = Duration::from_secs(300);
-
 /// Length of a watch; the server ends it then, and it is resumed.
 pub const WATCH_SECONDS: u32 = 290;
 /// Objects of one page of the first list.

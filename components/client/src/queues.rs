@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_end_waits_for_work_under_way() {
         let queues = Queues::default();
         let queue: Queue<&str> = Queue::new(Metrics::default().queue("test"));
@@ -76,7 +76,7 @@ mod tests {
         queue.add("a");
         queue.add("b");
         assert_eq!(queue.next().await, "a");
-        let closing = tokio::time::timeout(Duration::from_secs(1), queues.close());
+        let closing = tokio::time::timeout(Duration::from_millis(50), queues.close());
         assert!(closing.await.is_err());
         queue.done(&"a");
         queues.close().await;
