@@ -120,6 +120,7 @@ mod tests {
             available,
             desired: Some(desired),
             most: Some(most),
+            ..Size::default()
         }
     }
 

@@ -1,7 +1,8 @@
 //! How far a rolling update may go now.
 //!
-//! Growing asks how many pods were asked for, shrinking how many are available: each is safe by itself, so a
-//! controller may end between any two of its writes and the next one goes on from there.
+//! Growing asks how many pods there may be, shrinking how many are available: each is safe by itself, so a
+//! controller may end between any two of its writes and the next one goes on from there. Upstream grows by what sets
+//! are asked for, and has too many pods as long as a set has yet to delete some.
 
 use super::bounds::Bounds;
 use super::sets::Size;
@@ -10,13 +11,14 @@ fn asked_for(sets: &[Size]) -> i32 {
     sets.iter().map(|set| set.replicas).sum()
 }
 
-/// The size of the new set, `new.replicas` now: as many as the pods that are asked for in all leave room for.
+/// The size of the new set, `new.replicas` now: as many as the pods that there may be in all leave room for.
 pub(super) fn grown(bounds: &Bounds, new: &Size, old: &[Size]) -> i32 {
     if new.replicas >= bounds.replicas || !bounds.rolling {
         // Also when it has too many.
         return bounds.replicas;
     }
-    let room = bounds.most() - asked_for(old) - new.replicas;
+    let others: i32 = old.iter().map(Size::at_most).sum();
+    let room = bounds.most() - others - new.at_most();
     let missing = bounds.replicas - new.replicas;
     new.replicas + room.clamp(0, missing)
 }
@@ -53,6 +55,16 @@ mod tests {
             available,
             ..Size::default()
         }
+    }
+
+    #[test]
+    fn the_new_set_grew_while_the_old_one_had_pods_left_to_delete() {
+        let bounds = bounds(6, 2, 1);
+        let new = size((2, 2));
+        let mut old = size((4, 4));
+        assert_eq!(grown(&bounds, &new, &[old.clone()]), 4);
+        old.counted = 6;
+        assert_eq!(grown(&bounds, &new, &[old]), 2);
     }
 
     fn bounds(replicas: i32, surge: i32, unavailable: i32) -> Bounds {

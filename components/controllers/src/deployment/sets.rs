@@ -63,21 +63,27 @@ pub(super) struct Size {
     /// Those of them that are available. A status that was counted before the last change of the size may tell
     /// more than there will be; those are not counted.
     pub(super) available: i32,
+    /// Pods that its controller has last counted: more than it is asked for while it has some to delete yet.
+    pub(super) counted: i32,
     /// How many replicas the deployment had when this size was chosen, and how many at most.
     pub(super) desired: Option<i32>,
     pub(super) most: Option<i32>,
 }
 
 impl Size {
+    /// The most pods that there may be: what was asked for may be yet to come, what was counted yet to go.
+    pub(super) fn at_most(&self) -> i32 {
+        self.replicas.max(self.counted)
+    }
+
     pub(super) fn of(set: &ReplicaSet) -> Self {
         let replicas = replicas(set);
-        let available = set
-            .status
-            .as_ref()
-            .and_then(|status| status.available_replicas);
+        let status = set.status.as_ref();
+        let available = status.and_then(|status| status.available_replicas);
         Self {
             replicas,
             available: available.unwrap_or(0).min(replicas),
+            counted: status.map_or(0, |status| status.replicas),
             desired: annotations::number(set, annotations::DESIRED),
             most: annotations::number(set, annotations::MOST),
         }
