@@ -100,8 +100,9 @@ async fn a_budget_holds_an_eviction_up() {
     pods.patch_status("p", &PatchParams::default(), &ready)
         .await
         .unwrap();
-    let logs = refusal(pods.logs("p", &LogParams::default()).await);
-    assert!(matches!(logs.0, 400 | 501), "{logs:?}");
+    // It is on no node: there is nothing that could have logged.
+    let logs = pods.logs("p", &LogParams::default()).await;
+    assert_eq!(logs.unwrap(), "");
     let budgets: Api<PodDisruptionBudget> = Api::default_namespaced(served.client.clone());
     let budget = object(json!({
         "metadata": { "name": "b" },

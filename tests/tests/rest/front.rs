@@ -87,7 +87,7 @@ const CASES: &[Case] = &[
         "GET /api/v1/namespaces\nAccept: text/html",
         "",
         406,
-        "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf",
     ),
     (
         "POST /api/v1/namespaces\nContent-Type: text/plain",

@@ -331,6 +331,19 @@ fn yaml_is_read_as_kubernetes_reads_it() {
     }
 }
 
+/// In builds in which another crate asked the parser for comments; in all others they never came.
+#[test]
+fn comments_were_taken_for_content_of_a_manifest() {
+    let text = "# one\n# two\nkind: Pod # three\n# four\nspec:\n  # five\n  a: [1, # six\n    2]\n# seven\n";
+    let value = super::yaml(text.as_bytes()).expect("a document").value;
+    assert_eq!(
+        value,
+        serde_json::json!({"kind": "Pod", "spec": {"a": [1, 2]}})
+    );
+    let many = "# again\n".repeat(1000) + "kind: Pod\n";
+    assert!(super::yaml(many.as_bytes()).is_ok());
+}
+
 #[test]
 fn yaml_duplicates_and_limits() {
     let parsed = yaml(b"a: 1\nb:\n  c: 1\n  c: 2\na: 3").unwrap();

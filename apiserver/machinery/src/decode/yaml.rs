@@ -16,7 +16,11 @@ pub fn yaml(bytes: &[u8]) -> Result<Parsed, DecodeError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| DecodeError::new("yaml: invalid leading UTF-8 octet"))?;
     let mut loader = Loader {
-        parser: Parser::new_from_str(text),
+        // Said, because the default depends on features that any other crate of the build may ask for.
+        parser: Parser::with_options(
+            StrInput::new(text),
+            granit_parser::options! { emit_comments: false },
+        ),
         anchors: HashMap::new(),
         duplicates: Vec::new(),
         nodes: 0,
