@@ -115,7 +115,8 @@ class Objects(ClientTest):
         pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
         made = self.core.create_namespaced_pod(self.namespace, pod)
         self.assertEqual((made.status.phase, made.status.qos_class), ("Pending", "BestEffort"))
-        self.assertEqual(self.core.read_namespaced_pod_log("p", self.namespace), "")
+        # The client makes None of an empty text.
+        self.assertFalse(self.core.read_namespaced_pod_log("p", self.namespace))
 
     def test_manifests_are_created_with_utils(self):
         import yaml
