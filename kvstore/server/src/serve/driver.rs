@@ -166,13 +166,16 @@ where
         true
     }
 
+    /// Whether a read may add to what the connection holds.
+    fn room(&self) -> bool {
+        self.conn.borrow().out.len() < crate::http2::OUT_BYTES_HIGH
+            && self.calls.len() < CALLS_PER_CONNECTION_MAX
+    }
+
     fn round(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut progress = false;
-        let room = {
-            let conn = self.conn.borrow();
-            conn.out.len() < crate::http2::OUT_BYTES_HIGH
-        };
-        if room && self.calls.len() < CALLS_PER_CONNECTION_MAX {
+        let reads = self.room();
+        if reads {
             match self.read(cx) {
                 Poll::Ready(Ok(got)) => progress |= got,
                 other => return other,
@@ -181,7 +184,8 @@ where
         self.dispatch();
         progress |= self.run_calls(cx);
         match self.write(cx) {
-            Poll::Ready(Ok(more)) => Poll::Ready(Ok(progress || more)),
+            // Who did not read has no waker with the socket: what arrived meanwhile would lie there for ever.
+            Poll::Ready(Ok(more)) => Poll::Ready(Ok(progress || more || (!reads && self.room()))),
             other => other,
         }
     }
@@ -229,3 +233,6 @@ impl<IO, S> Drop for Driver<IO, S> {
         self.conn.borrow_mut().abandon();
     }
 }
+
+#[cfg(test)]
+mod tests;
