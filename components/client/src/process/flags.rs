@@ -58,41 +58,18 @@ pub struct Flags {
     pub leader_elect_resource_namespace: String,
 }
 
-/// Durations as Go writes them: `1h30m`, `90s`, `500ms`.
+/// Durations as Go writes them: `1h30m`, `90s`, `500ms`, `0`.
 ///
 /// # Errors
 /// Says what it is not.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a duration such as 90s, 5m or 1h30m");
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    if rest == "0" {
-        return Ok(total);
+    if text == "0" {
+        return Ok(Duration::ZERO);
     }
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(wrong)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
-        rest = &rest[digits..];
-        let unit = rest
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(rest.len());
-        let seconds = match &rest[..unit] {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 0.001,
-            _ => return Err(wrong()),
-        };
-        let part = Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())?;
-        total = total.checked_add(part).ok_or_else(wrong)?;
-        rest = &rest[unit..];
-    }
-    match text.is_empty() {
-        true => Err(wrong()),
-        false => Ok(total),
-    }
+    let parsed = text.parse::<jiff::SignedDuration>().ok();
+    parsed
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| format!("{text:?} is not a duration such as 90s, 5m or 1h30m"))
 }
 
 #[cfg(test)]
