@@ -4,19 +4,19 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mainstay_apistore::Scope;
-use mainstay_auth::UserInfo;
 use mainstay_auth::rbac::aggregate_rules;
 use mainstay_kinds::Part;
 use mainstay_machinery::meta;
-use mainstay_machinery::status::{Reason, StatusError};
+use mainstay_machinery::status::StatusError;
 use mainstay_schema::Resource;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::follow::follow;
-use super::policy::{GROUP, resource};
-use crate::registry::{Registry, Update};
+use super::policy::GROUP;
+use super::write::{Rules, change, resource};
+use crate::registry::Registry;
 
 /// Time in which changes are gathered: roles often come many at a time.
 const GATHER: Duration = Duration::from_millis(50);
@@ -58,7 +58,7 @@ async fn run(registry: Weak<Registry>, changed: Arc<Notify>) {
 /// Writes the roles that are not as they should be. A role may be chosen by another: that one follows when this change
 /// is seen.
 async fn settle(registry: &Registry) -> Result<(), StatusError> {
-    let resource = resource("clusterroles")?;
+    let resource = resource(GROUP, "clusterroles")?;
     let all = registry.known(resource, &Scope::All);
     let references: Vec<&Value> = all.iter().collect();
     for role in &all {
@@ -81,23 +81,17 @@ async fn write(
     role: &Value,
     rules: Vec<Value>,
 ) -> Result<(), StatusError> {
-    let user = UserInfo::apiserver();
-    let update = Update {
-        resource,
-        namespace: "",
-        name: meta::name(role),
-        part: Part::Main,
-        subresource: "",
-        user: &user,
-        dry_run: false,
-        repeatable: false,
-        direct: true,
-        may_create: false,
-    };
     let mut wanted = role.clone();
     wanted["rules"] = Value::Array(rules);
-    match registry.update(&update, &|_| Ok(wanted.clone())).await {
-        Err(e) if !matches!(e.reason, Reason::Conflict | Reason::NotFound) => Err(e),
-        _ => Ok(()),
-    }
+    let replace = |_: Option<&Value>| Ok(wanted.clone());
+    let place = ("", meta::name(role));
+    change(
+        registry,
+        resource,
+        place,
+        Part::Main,
+        Rules::Direct,
+        &replace,
+    )
+    .await
 }

@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use mainstay_auth::UserInfo;
 use mainstay_kinds::Part;
-use mainstay_machinery::status::{Reason, StatusError};
+use mainstay_machinery::status::StatusError;
 use serde_json::{Value, json};
 
-use crate::registry::{Create, Registry, Update, now};
+use super::write::{Rules, change, ensure, resource};
+use crate::registry::{Registry, now};
 
 /// Namespaces every cluster has.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -23,7 +23,7 @@ pub(crate) async fn bootstrap(
         let object = json!({
             "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name },
         });
-        ensure(registry, "", "namespaces", "", object).await?;
+        ensure(registry, resource("", "namespaces")?, object).await?;
     }
     for (name, value) in [
         ("system-cluster-critical", 2_000_000_000_i64),
@@ -36,7 +36,12 @@ pub(crate) async fn bootstrap(
             "value": value,
             "description": "Used for system critical pods.",
         });
-        ensure(registry, "scheduling.k8s.io", "priorityclasses", "", object).await?;
+        ensure(
+            registry,
+            resource("scheduling.k8s.io", "priorityclasses")?,
+            object,
+        )
+        .await?;
     }
     let object = json!({
         "apiVersion": "networking.k8s.io/v1",
@@ -44,15 +49,19 @@ pub(crate) async fn bootstrap(
         "metadata": { "name": "kubernetes" },
         "spec": { "cidrs": [range.to_string()] },
     });
-    ensure(registry, "networking.k8s.io", "servicecidrs", "", object).await?;
+    ensure(
+        registry,
+        resource("networking.k8s.io", "servicecidrs")?,
+        object,
+    )
+    .await?;
     range_is_ready(registry).await?;
     service(registry, range, port).await
 }
 
 /// Says of the server's own range that it can be used, as its controller upstream does. Another server may be faster.
 async fn range_is_ready(registry: &Registry) -> Result<(), StatusError> {
-    let resource = mainstay_schema::resource("networking.k8s.io", "v1", "servicecidrs")
-        .ok_or_else(|| StatusError::internal("the table has no ranges"))?;
+    let resource = resource("networking.k8s.io", "servicecidrs")?;
     let is_told = |object: &Value| {
         let conditions = object["status"]["conditions"].as_array();
         let mut conditions = conditions.into_iter().flatten();
@@ -62,20 +71,7 @@ async fn range_is_ready(registry: &Registry) -> Result<(), StatusError> {
     if known.is_none_or(|known| is_told(&known)) {
         return Ok(());
     }
-    let user = UserInfo::apiserver();
-    let update = Update {
-        resource,
-        namespace: "",
-        name: "kubernetes",
-        part: Part::Status,
-        subresource: "status",
-        user: &user,
-        dry_run: false,
-        repeatable: true,
-        direct: false,
-        may_create: false,
-    };
-    let change = |current: Option<&Value>| {
+    let told = |current: Option<&Value>| {
         let mut object = current.cloned().unwrap_or_default();
         if !is_told(&object) {
             object["status"]["conditions"] = json!([{
@@ -88,10 +84,8 @@ async fn range_is_ready(registry: &Registry) -> Result<(), StatusError> {
         }
         Ok(object)
     };
-    match registry.update(&update, &change).await {
-        Err(e) if !matches!(e.reason, Reason::Conflict | Reason::NotFound) => Err(e),
-        _ => Ok(()),
-    }
+    let place = ("", "kubernetes");
+    change(registry, resource, place, Part::Status, Rules::Anew, &told).await
 }
 
 /// The service that pods reach the API by, at the first address of the range.
@@ -112,32 +106,5 @@ async fn service(registry: &Registry, range: Ipv4Net, port: u16) -> Result<(), S
             "ports": [{ "name": "https", "port": 443, "protocol": "TCP", "targetPort": port }],
         },
     });
-    ensure(registry, "", "services", "default", object).await
-}
-
-/// Creates an object unless one of its name exists.
-pub(super) async fn ensure(
-    registry: &Registry,
-    group: &str,
-    plural: &str,
-    namespace: &str,
-    object: Value,
-) -> Result<(), StatusError> {
-    let resource = mainstay_schema::resource(group, "v1", plural)
-        .ok_or_else(|| StatusError::internal(format_args!("the table has no {plural}")))?;
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    if registry.find(resource, namespace, name).await?.is_some() {
-        return Ok(());
-    }
-    let user = UserInfo::apiserver();
-    let create = Create {
-        resource,
-        namespace,
-        user: &user,
-        dry_run: false,
-    };
-    match registry.create(&create, object).await {
-        Err(e) if e.reason != Reason::AlreadyExists => Err(e),
-        _ => Ok(()),
-    }
+    ensure(registry, resource("", "services")?, object).await
 }

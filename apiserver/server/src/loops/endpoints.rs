@@ -6,14 +6,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mainstay_auth::UserInfo;
 use mainstay_kinds::Part;
-use mainstay_machinery::status::{Reason, StatusError};
+use mainstay_machinery::status::StatusError;
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::bootstrap::ensure;
-use crate::registry::{Registry, Update, store_failure};
+use super::write::{Rules, change, ensure, resource};
+use crate::registry::{Registry, store_failure};
 
 /// Life of a server's key without renewal.
 const LEASE: Duration = Duration::from_secs(15);
@@ -131,34 +130,18 @@ async fn apply(
     wanted: Value,
     field: &str,
 ) -> Result<(), StatusError> {
-    let resource = mainstay_schema::resource(group, "v1", plural)
-        .ok_or_else(|| StatusError::internal(format_args!("the table has no {plural}")))?;
+    let resource = resource(group, plural)?;
     let Some(existing) = registry.find(resource, NAMESPACE, SERVICE).await? else {
-        return ensure(registry, group, plural, NAMESPACE, wanted).await;
+        return ensure(registry, resource, wanted).await;
     };
     if existing[field] == wanted[field] {
         return Ok(());
     }
-    let user = UserInfo::apiserver();
-    let update = Update {
-        resource,
-        namespace: NAMESPACE,
-        name: SERVICE,
-        part: Part::Main,
-        subresource: "",
-        user: &user,
-        dry_run: false,
-        repeatable: true,
-        direct: false,
-        may_create: false,
-    };
-    let change = |current: Option<&Value>| {
+    let set = |current: Option<&Value>| {
         let mut object = current.cloned().unwrap_or_else(|| wanted.clone());
         object[field] = wanted[field].clone();
         Ok(object)
     };
-    match registry.update(&update, &change).await {
-        Err(e) if !matches!(e.reason, Reason::Conflict | Reason::NotFound) => Err(e),
-        _ => Ok(()),
-    }
+    let place = (NAMESPACE, SERVICE);
+    change(registry, resource, place, Part::Main, Rules::Anew, &set).await
 }

@@ -7,6 +7,7 @@ mod follow;
 mod nodes;
 mod policy;
 mod trust;
+mod write;
 
 pub(crate) use aggregate::aggregate_roles;
 pub(crate) use bootstrap::bootstrap;

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use mainstay_auth::UserInfo;
 use mainstay_auth::rbac::{self, Event, RbacAuthorizer, Reconciled};
 use mainstay_kinds::Part;
 use mainstay_machinery::meta;
-use mainstay_machinery::status::{Reason, StatusError};
-use mainstay_schema::Resource;
+use mainstay_machinery::status::StatusError;
 use serde_json::Value;
 
-use super::bootstrap::ensure;
 use super::follow::follow;
-use crate::registry::{Registry, Update};
+use super::write::{Rules, change, ensure, resource};
+use crate::registry::Registry;
 
 pub(super) const GROUP: &str = "rbac.authorization.k8s.io";
 /// Kinds whose objects the authorizer knows.
@@ -49,10 +47,10 @@ async fn reconcile(
     namespace: &str,
     expected: &Value,
 ) -> Result<(), StatusError> {
-    let resource = resource(plural)?;
+    let resource = resource(GROUP, plural)?;
     let name = meta::name(expected);
     let Some(existing) = registry.find(resource, namespace, name).await? else {
-        return ensure(registry, GROUP, plural, namespace, expected.clone()).await;
+        return ensure(registry, resource, expected.clone()).await;
     };
     let compared = match plural.ends_with("bindings") {
         true => rbac::reconcile_binding(Some(&existing), expected),
@@ -61,24 +59,9 @@ async fn reconcile(
     let Reconciled::Update(wanted) = compared else {
         return Ok(());
     };
-    let user = UserInfo::apiserver();
-    let update = Update {
-        resource,
-        namespace,
-        name,
-        part: Part::Main,
-        subresource: "",
-        user: &user,
-        dry_run: false,
-        repeatable: false,
-        direct: false,
-        may_create: false,
-    };
-    match registry.update(&update, &|_| Ok(wanted.clone())).await {
-        // Another server does the same.
-        Err(e) if !matches!(e.reason, Reason::Conflict | Reason::NotFound) => Err(e),
-        _ => Ok(()),
-    }
+    let replace = |_: Option<&Value>| Ok(wanted.clone());
+    let place = (namespace, name);
+    change(registry, resource, place, Part::Main, Rules::Once, &replace).await
 }
 
 /// Keeps the authorizer's index equal to the stored roles and bindings, for as long as the registry lives.
@@ -94,9 +77,4 @@ pub(crate) fn feed_authorizer(registry: &Arc<Registry>, authorizer: &Arc<RbacAut
             }
         });
     }
-}
-
-pub(super) fn resource(plural: &str) -> Result<&'static Resource, StatusError> {
-    mainstay_schema::resource(GROUP, "v1", plural)
-        .ok_or_else(|| StatusError::internal(format_args!("the table has no {plural}")))
 }

@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
-use mainstay_auth::UserInfo;
 use mainstay_kinds::Part;
-use mainstay_machinery::status::{Reason, StatusError};
+use mainstay_machinery::status::StatusError;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::bootstrap::ensure;
+use super::write::{Rules, change, ensure, resource};
 use crate::limits::TRUST_EVERY;
-use crate::registry::{Registry, Update};
+use crate::registry::Registry;
 use crate::tls::Tls;
 
 const NAMESPACE: &str = "kube-system";
@@ -47,34 +46,20 @@ async fn publish(registry: &Registry, tls: &Tls) -> Result<(), StatusError> {
         })
     };
     let tracking = config_map(TRACKING, "since", &day[..DAY.min(day.len())]);
-    ensure(registry, "", "configmaps", NAMESPACE, tracking).await?;
+    ensure(registry, resource("", "configmaps")?, tracking).await?;
     let wanted = config_map(AUTHENTICATION, AUTHORITIES, &own);
-    ensure(registry, "", "configmaps", NAMESPACE, wanted).await?;
+    ensure(registry, resource("", "configmaps")?, wanted).await?;
     complete(registry, &own).await
 }
 
 /// Adds this server's authorities to those of other servers, unless they are there.
 async fn complete(registry: &Registry, own: &str) -> Result<(), StatusError> {
-    let resource = mainstay_schema::resource("", "v1", "configmaps")
-        .ok_or_else(|| StatusError::internal("the table has no configmaps"))?;
+    let resource = resource("", "configmaps")?;
     let known = registry.find(resource, NAMESPACE, AUTHENTICATION).await?;
     if known.is_some_and(|known| has(&known, own)) {
         return Ok(());
     }
-    let user = UserInfo::apiserver();
-    let update = Update {
-        resource,
-        namespace: NAMESPACE,
-        name: AUTHENTICATION,
-        part: Part::Main,
-        subresource: "",
-        user: &user,
-        dry_run: false,
-        repeatable: true,
-        direct: false,
-        may_create: false,
-    };
-    let change = |current: Option<&Value>| {
+    let add = |current: Option<&Value>| {
         let mut object = current.cloned().unwrap_or_default();
         if !has(&object, own) {
             let text = joined(authorities(&object), own);
@@ -82,10 +67,8 @@ async fn complete(registry: &Registry, own: &str) -> Result<(), StatusError> {
         }
         Ok(object)
     };
-    match registry.update(&update, &change).await {
-        Err(e) if !matches!(e.reason, Reason::Conflict | Reason::NotFound) => Err(e),
-        _ => Ok(()),
-    }
+    let place = (NAMESPACE, AUTHENTICATION);
+    change(registry, resource, place, Part::Main, Rules::Anew, &add).await
 }
 
 fn authorities(object: &Value) -> &str {

@@ -32,5 +32,5 @@ pub(crate) use keys::Keys;
 pub(crate) use parsed::{Parsed, parse};
 pub(crate) use route::unknown_method;
 pub(crate) use table::millis;
-pub(crate) use update::Update;
+pub(crate) use update::{Change, Update};
 pub(crate) use write::{after, now, of_resource, store_failure};
