@@ -177,8 +177,11 @@ impl Registry {
             .await;
         let view = match (listed, freshness) {
             (Ok(view), _) => view,
-            // Older than the cache remembers, but the store may still have it.
-            (Err(CacheError::TooOld { .. }), Freshness::Exact(revision)) => {
+            // The cache does not have it, but the store may.
+            (
+                Err(CacheError::TooOld { .. } | CacheError::StoreOnly(_)),
+                Freshness::Exact(revision),
+            ) => {
                 return self
                     .page_of_store(request, options, selection, revision, start)
                     .await;

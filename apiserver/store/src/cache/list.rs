@@ -25,6 +25,9 @@ pub enum CacheError {
         /// The first revision after which all events are known.
         oldest: i64,
     },
+    /// The state asked for never was in the cache, but the store has it.
+    #[error("the state at revision {0} is known to the store only")]
+    StoreOnly(i64),
     /// The revision asked for has not been seen within the time a read waits for it.
     #[error("revision {requested} is in the future; now is {current}")]
     TooLarge {

@@ -133,7 +133,7 @@ impl ResourceCache {
     /// A list of a scope.
     ///
     /// [`Freshness::Exact`] is served for revisions whose later events are all in the ring; others are
-    /// [`CacheError::TooOld`] and can be read from the store.
+    /// [`CacheError::TooOld`] or [`CacheError::StoreOnly`] and can be read from the store.
     pub async fn list(
         &self,
         scope: &Scope,
@@ -149,8 +149,11 @@ impl ResourceCache {
                 Ok(shared.settled_view(&settled, scope))
             }
             Freshness::Exact(revision) => {
-                if shared.published() < revision {
-                    shared.reach(revision, until).await?;
+                if shared.published() < revision
+                    && let Settled::Captured { .. } = shared.reach(revision, until).await?
+                {
+                    // The store is there, but does not tell how it came there: what the cache has may differ.
+                    return Err(CacheError::StoreOnly(revision));
                 }
                 shared.past_view(scope, revision)
             }

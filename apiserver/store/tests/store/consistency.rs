@@ -1,7 +1,7 @@
 //! Consistent reads from the cache.
 
 use crate::support::{SOON, cache, key, on_each_server, until};
-use mainstay_apistore::{Freshness, Scope, Start, Step, WatchRequest, Watcher};
+use mainstay_apistore::{CacheError, Freshness, Scope, Start, Step, WatchRequest, Watcher};
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -69,6 +69,33 @@ async fn a_revision_of_elsewhere_is_reached_without_an_event() {
         let revision = client.current_revision().await.unwrap();
         let view = cache.list(&Scope::All, Freshness::NotOlderThan(revision), until());
         assert!(view.await.unwrap().revision() >= revision);
+    })
+    .await;
+}
+
+/// The second page of a list whose first page was newer than anything this cache was told of.
+#[tokio::test]
+async fn a_later_page_of_a_revision_the_cache_was_not_told_of_never_came() {
+    on_each_server(async |_, client| {
+        let cache = cache(&client);
+        cache.ready(until()).await.unwrap();
+        let name = key("a/1");
+        let value = "n1;app=x;".into();
+        client.create(name.clone(), value, 0).await.unwrap();
+        let outside = "/elsewhere".into();
+        client.create(outside, "v".into(), 0).await.unwrap();
+        let first = cache.list(&Scope::All, Freshness::Consistent, until());
+        let revision = first.await.unwrap().revision();
+        let exact = cache.list(&Scope::All, Freshness::Exact(revision), until());
+        match exact.await {
+            Ok(view) => assert!(view.get(&name).is_some()),
+            Err(CacheError::StoreOnly(at)) => {
+                assert_eq!(at, revision);
+                let page = cache.page_from_store(&Scope::All, None, 10, revision);
+                assert_eq!(page.await.unwrap().objects.len(), 1);
+            }
+            Err(error) => panic!("{error}"),
+        }
     })
     .await;
 }
