@@ -140,9 +140,9 @@ async fn informers_miss_nothing_through_restarts_another_server_and_lost_history
     let written = writer.stop().await;
     level(&client, &informers).await;
 
-    // After a restart the server knows what was before it, if the store tells it how far it is (etcd since 3.5): then
+    // After a restart the server knows what was before it, if the store tells it how far it is (not all of 3.5 do): then
     // nobody has to list again.
-    let remembers = masters.cluster().server().at_least(3, 5);
+    let remembers = masters.cluster().server().at_least(3, 6);
     let least = if remembers { 2 * WRITES } else { WRITES / 2 };
     for informer in &informers {
         judge(&informer.told(), &written);
