@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/mainstay/target
 export MAINSTAY_RUN ?= $(CURDIR)/run
 CARGO ?= cargo
 
-.PHONY: help up down setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick crash compare-upstream sim jepsen jepsen-short jepsen-apiserver jepsen-control jepsen-planted
+.PHONY: help up down setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick bench-components bench-components-quick crash compare-upstream sim jepsen jepsen-short jepsen-apiserver jepsen-control jepsen-planted
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -53,6 +53,14 @@ bench-apiserver: build ## apiservers under load: requests, lists, watchers, memo
 
 bench-apiserver-quick: build ## the same in about 2 minutes
 	$(CARGO) run --release -p mainstay-bench -- apiserver --quick $(WITH)
+
+bench-components: ## a whole control plane on 100, 1,000 and 5,000 fake nodes; about 10 minutes
+	$(CARGO) build --release --workspace --exclude mainstay-sim --bins
+	$(CARGO_TARGET_DIR)/release/mainstay-bench components
+
+bench-components-quick: ## the same on 100 nodes, about a minute
+	$(CARGO) build --release --workspace --exclude mainstay-sim --bins
+	$(CARGO_TARGET_DIR)/release/mainstay-bench components --quick
 
 # Seeds of `make sim`, and the first of them.
 SEEDS ?= 20000

@@ -32,6 +32,12 @@ pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const API_CALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// From the start of an apiserver to its first answer that it is ready.
 pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(120);
+/// For all fake nodes to be registered.
+pub(crate) const NODES_TIMEOUT: Duration = Duration::from_secs(300);
+/// From one pod that is bound to the next, while some are waited for.
+pub(crate) const BOUND_TIMEOUT: Duration = Duration::from_secs(60);
+/// The largest event of a watch that is looked at.
+pub(crate) const EVENT_BYTES_MAX: usize = 1 << 20;
 /// How much of an apiserver's answer is kept to look at.
 pub(crate) const HEAD_KEPT_BYTES: usize = 4 * 1024;
 /// For answers still missing when a window has ended; what is later counts as an error.

@@ -1,8 +1,9 @@
 //! Load generators and the side-by-side comparison with etcd (`make bench`).
 //!
 //! `compare` starts an etcd and a subject with the same flags and runs the same rows against both in
-//! turn; `run` drives servers that are already running; `apiserver` measures apiservers on their stores. The client is one thread with an HTTP/2 of its
-//! own, so that what is measured is the server. Servers are black boxes: nothing of them is linked.
+//! turn; `run` drives servers that are already running; `apiserver` measures apiservers on their stores; `components`
+//! measures a whole control plane. The client is one thread with an HTTP/2 of its own, so that what is measured is the
+//! server. Servers are black boxes: nothing of them is linked.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ mod limits;
 mod load;
 mod machine;
 mod measurement;
+mod plane;
 mod report;
 mod schedule;
 mod usage;

@@ -47,6 +47,11 @@ impl Gauge {
         Self { pids }
     }
 
+    /// All processes of several gauges.
+    pub(crate) fn of<'a>(gauges: impl Iterator<Item = &'a Self>) -> Self {
+        Self::new(gauges.flat_map(|gauge| gauge.pids.clone()).collect())
+    }
+
     /// Whether there is a process to look at.
     pub(crate) fn is_blind(&self) -> bool {
         self.pids.is_empty()

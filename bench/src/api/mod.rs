@@ -7,9 +7,9 @@
 mod bodies;
 mod calls;
 mod conn;
-mod fleet;
-mod http;
-mod marks;
+pub(crate) mod fleet;
+pub(crate) mod http;
+pub(crate) mod marks;
 mod report;
 mod rows;
 mod run;
@@ -17,4 +17,4 @@ mod stack;
 mod watch;
 
 pub(crate) use run::{Plan, run};
-pub(crate) use stack::Program;
+pub(crate) use stack::{Program, Stack, TOKEN};

@@ -200,6 +200,16 @@ impl Stack {
         Ok(())
     }
 
+    /// Where the servers' files are; removed with them.
+    pub(crate) fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The administrator's access to the first server, as Mainstay's apiserver writes it.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.dir.path().join("certs-0").join("admin.kubeconfig")
+    }
+
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.servers.iter().map(|server| server.address).collect()
     }

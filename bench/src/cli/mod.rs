@@ -1,6 +1,7 @@
 //! The command line.
 
 mod apiserver;
+mod components;
 
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -12,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 
 use self::apiserver::Apiserver;
+use self::components::Components;
 use crate::cluster::Recipe;
 use crate::compare::{self, Plan, say};
 use crate::interrupt;
@@ -36,6 +38,8 @@ enum Verb {
     Run(Run),
     /// Start apiservers on their stores and measure them: requests, lists, watchers, memory
     Apiserver(Apiserver),
+    /// Start a whole control plane on fake nodes and measure it: pods bound a second, replacements, CPU, memory
+    Components(Components),
 }
 
 #[derive(Debug, Args)]
@@ -136,6 +140,7 @@ pub(crate) fn main() -> Result<ExitCode> {
         Verb::Compare(args) => run_compare(args),
         Verb::Run(args) => run_one(&args),
         Verb::Apiserver(args) => args.run(),
+        Verb::Components(args) => args.run(),
     }
 }
 
