@@ -41,6 +41,13 @@ pub(crate) const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// Attempts of a write that others get in the way of, each from the then current object.
 pub(crate) const CONFLICT_ATTEMPTS_MAX: usize = 5;
+/// Attempts of an eviction that others get in the way of, and the pause between two: upstream's numbers.
+pub(crate) const EVICTION_ATTEMPTS_MAX: usize = 20;
+pub(crate) const EVICTION_PAUSE: Duration = Duration::from_millis(500);
+/// Seconds after which an eviction may be tried again that a budget has not been counted for.
+pub(crate) const EVICTION_RETRY_SECONDS: u32 = 10;
+/// Pods that a budget waits for at most, their eviction having been agreed to.
+pub(crate) const DISRUPTED_PODS_MAX: usize = 2_000;
 /// Attempts with other random names when one is taken: upstream's number.
 pub(crate) const GENERATE_NAME_ATTEMPTS_MAX: usize = 8;
 

@@ -134,7 +134,7 @@ impl Registry {
     ) -> Result<Result<Gone, Option<Stored>>, StatusError> {
         let resource = asked.resource;
         let old = self.decode_stored(resource, &stored.value)?;
-        check_preconditions(asked, &old, stored.revision)?;
+        check_preconditions(asked, &old, &stored.revision.to_string())?;
         let mut attempt = Attempt {
             operation: Operation::Delete,
             resource,
@@ -189,7 +189,12 @@ impl Registry {
     }
 }
 
-fn check_preconditions(asked: &Delete<'_>, old: &Value, revision: i64) -> Result<(), StatusError> {
+/// Whether an object of this revision is the one that the client means.
+pub(super) fn check_preconditions(
+    asked: &Delete<'_>,
+    old: &Value,
+    revision: &str,
+) -> Result<(), StatusError> {
     let conflict = |why: String| {
         // Upstream names the kind here.
         let kind = GroupResource::new(asked.resource.group, asked.resource.kind);
@@ -204,7 +209,7 @@ fn check_preconditions(asked: &Delete<'_>, old: &Value, revision: i64) -> Result
         ));
     }
     if let Some(wanted) = &asked.options.resource_version
-        && *wanted != revision.to_string()
+        && wanted != revision
     {
         return conflict(format!(
             "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record ({revision}). The object might have been modified"

@@ -1,5 +1,6 @@
 //! Subresources: other views of an object, and actions.
 
+mod budget;
 mod eviction;
 mod pods;
 mod reviews;
