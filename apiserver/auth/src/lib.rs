@@ -8,6 +8,7 @@ pub mod admission;
 mod attributes;
 pub mod authn;
 mod authorizer;
+pub mod der;
 pub mod limits;
 pub mod node;
 pub mod pod_security;

@@ -8,6 +8,10 @@ use rustls_pki_types::pem::{PemObject as _, SectionKind};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::x509::SubjectPublicKeyInfo;
 
+use crate::der::{
+    TAG_BIT_STRING, TAG_INTEGER, TAG_NULL, TAG_OCTET_STRING, TAG_OID, TAG_SEQUENCE, element as der,
+    unsigned,
+};
 use crate::limits::{KEY_FILE_BYTES_MAX, KEYS_MAX};
 
 /// Why a key file cannot be used.
@@ -58,31 +62,11 @@ impl Algorithm {
 
 const OID_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 const OID_EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+const OID_RSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b];
+const OID_ECDSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+const OID_ECDSA_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03];
 const OID_P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 const OID_P384: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
-
-const TAG_INTEGER: u8 = 0x02;
-const TAG_BIT_STRING: u8 = 0x03;
-const TAG_OCTET_STRING: u8 = 0x04;
-const TAG_NULL: u8 = 0x05;
-const TAG_OID: u8 = 0x06;
-const TAG_SEQUENCE: u8 = 0x30;
-
-/// One DER element around the parts.
-fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let length: usize = parts.iter().map(|part| part.len()).sum();
-    let mut out = vec![tag];
-    if length < 0x80 {
-        out.push(length as u8);
-    } else {
-        let bytes = length.to_be_bytes();
-        let significant = &bytes[bytes.iter().position(|&byte| byte != 0).unwrap_or(0)..];
-        out.push(0x80 | significant.len() as u8);
-        out.extend_from_slice(significant);
-    }
-    parts.iter().for_each(|part| out.extend_from_slice(part));
-    out
-}
 
 /// A public key under its id, which is the hash of the key as upstream computes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -260,8 +244,30 @@ impl SigningKey {
         }
     }
 
-    /// Random bytes for a token's id.
-    pub(crate) fn random<const N: usize>(&self) -> Option<[u8; N]> {
+    /// The AlgorithmIdentifier (DER) of what [`SigningKey::sign_der`] makes.
+    pub fn algorithm_der(&self) -> Vec<u8> {
+        let oid = |oid| der(TAG_OID, &[oid]);
+        match self.public.algorithm {
+            Algorithm::Rs256 => der(TAG_SEQUENCE, &[&oid(OID_RSA_SHA256), &der(TAG_NULL, &[])]),
+            Algorithm::Es256 => der(TAG_SEQUENCE, &[&oid(OID_ECDSA_SHA256)]),
+            Algorithm::Es384 => der(TAG_SEQUENCE, &[&oid(OID_ECDSA_SHA384)]),
+        }
+    }
+
+    /// The signature of a message as certificates have it, or `None` if the system gives no randomness.
+    pub fn sign_der(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let signature = self.sign(message)?;
+        Some(match &self.pair {
+            Pair::Rsa(_) => signature,
+            Pair::Ec(_) => {
+                let (r, s) = signature.split_at(signature.len() / 2);
+                der(TAG_SEQUENCE, &[&unsigned(r), &unsigned(s)])
+            }
+        })
+    }
+
+    /// Random bytes for a token's id or a certificate's number, or `None` if the system gives none.
+    pub fn random<const N: usize>(&self) -> Option<[u8; N]> {
         let mut out = [0; N];
         ring::rand::SecureRandom::fill(&self.random, &mut out).ok()?;
         Some(out)
