@@ -14,6 +14,8 @@ pub(crate) struct Served {
     pub(crate) resource: ApiResource,
     pub(crate) namespaced: bool,
     pub(crate) verbs: Vec<String>,
+    /// Whether it has the subresource `scale`.
+    pub(crate) scales: bool,
 }
 
 impl Served {
@@ -21,6 +23,10 @@ impl Served {
         Self {
             resource,
             namespaced: capabilities.scope == Scope::Namespaced,
+            scales: capabilities
+                .subresources
+                .iter()
+                .any(|(sub, _)| sub.plural == "scale"),
             verbs: capabilities.operations,
         }
     }

@@ -6,16 +6,22 @@
 
 #![forbid(unsafe_code)]
 
+mod account_tokens;
+mod bootstrap_tokens;
+mod certificates;
+mod cluster_roles;
 mod context;
 mod cronjob;
 mod daemonset;
 mod deployment;
 mod discovery;
+mod disruption;
 mod endpoints;
 mod garbage;
 mod hash;
 mod history;
 mod job;
+mod legacy_tokens;
 pub mod limits;
 mod manager;
 mod namespace;
@@ -31,13 +37,21 @@ mod statefulset;
 mod table;
 mod ttl_after_finished;
 
+pub use account_tokens::account_tokens;
+pub use bootstrap_tokens::{bootstrap_signer, bootstrap_token_cleaner};
+pub use certificates::{
+    SigningOptions, approve_certificates, clean_certificates, sign_certificates,
+};
+pub use cluster_roles::cluster_role_aggregation;
 pub use context::Context;
 pub use cronjob::cron_jobs;
 pub use daemonset::daemonsets;
 pub use deployment::deployments;
+pub use disruption::disruption;
 pub use endpoints::{endpoint_slices, endpoints};
 pub use garbage::garbage_collector;
 pub use job::jobs;
+pub use legacy_tokens::legacy_token_cleaner;
 pub use manager::manage;
 pub use namespace::namespaces;
 pub use options::Options;

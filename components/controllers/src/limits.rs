@@ -71,3 +71,24 @@ pub const CRON_MISSED_MAX: i64 = 100;
 pub const POD_GC_PAUSE: Duration = Duration::from_secs(20);
 /// How long a node must be missing before its pods go.
 pub const POD_GC_NODE_PAUSE: Duration = Duration::from_secs(40);
+
+/// Budgets that are counted at the same time.
+pub const DISRUPTION_WORKERS: usize = 4;
+/// How long a pod whose eviction was agreed to is expected to go, before it counts again.
+pub const DISRUPTED_POD_TIMEOUT: Duration = Duration::from_secs(2 * 60);
+/// How long a pod may say that it is about to be disrupted.
+pub const STALE_DISRUPTION_TIMEOUT: Duration = Duration::from_secs(2 * 60);
+
+/// Certificate signing requests that are approved, or signed, at the same time.
+pub const CSR_WORKERS: usize = 5;
+/// Longest request that is read, in bytes.
+pub const CSR_BYTES_MAX: usize = 64 << 10;
+/// How long requests are kept that were answered: signed, denied or failed.
+pub const CSR_DECIDED_AGE_MAX: Duration = Duration::from_secs(3_600);
+/// How long requests are kept that were not.
+pub const CSR_PENDING_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+/// Aggregated cluster roles that are worked out at the same time.
+pub const CLUSTER_ROLE_WORKERS: usize = 5;
+/// How often old tokens of service accounts are looked at.
+pub const LEGACY_TOKEN_PAUSE: Duration = Duration::from_secs(24 * 3_600);

@@ -4,9 +4,11 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use controllers::{Controller, Options, chosen, manage};
+use mainstay_auth::authn::SigningKey;
 use mainstay_client::process::{Component, Flags, Running, run};
 
 #[global_allocator]
@@ -32,6 +34,9 @@ struct Own {
     /// Certificates that pods are to trust, given to each namespace as `kube-root-ca.crt`.
     #[arg(long)]
     root_ca_file: Option<PathBuf>,
+    /// Private key (PEM, RSA or ECDSA) that tokens in secrets of service accounts are signed with.
+    #[arg(long)]
+    service_account_private_key_file: Option<PathBuf>,
     #[command(flatten)]
     options: Options,
 }
@@ -42,6 +47,9 @@ fn main() -> ExitCode {
         Ok(controllers) => controllers,
         Err(why) => Own::refuse("--controllers", &why),
     };
+    if let Err(why) = own.options.signing.check() {
+        Own::refuse("--cluster-signing-*", &why);
+    }
     let names: Vec<&str> = controllers
         .iter()
         .map(|one: &&Controller| one.name)
@@ -66,6 +74,13 @@ fn main() -> ExitCode {
         match std::fs::read_to_string(path) {
             Ok(pem) => options.root_ca = Some(pem),
             Err(why) => Own::refuse("--root-ca-file", &why.to_string()),
+        }
+    }
+    if let Some(path) = &own.service_account_private_key_file {
+        let pem = std::fs::read(path).map_err(|why| why.to_string());
+        match pem.and_then(|pem| SigningKey::from_pem(&pem).map_err(|why| why.to_string())) {
+            Ok(key) => options.service_account_key = Some(Arc::new(key)),
+            Err(why) => Own::refuse("--service-account-private-key-file", &why),
         }
     }
     run(component, &own.flags, move |running: Running| async move {

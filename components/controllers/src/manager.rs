@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::context::Context;
 use crate::options::Options;
-use crate::table::Controller;
+use crate::table::{Controller, OWN_IDENTITY};
 use mainstay_client::limits::EVENTS_GRACE;
 
 /// Runs controllers until the process is to end, each with the credentials of its service account, or all under
@@ -45,7 +45,7 @@ pub async fn manage(
         let (own, tell) = (own.clone(), tell.clone());
         working.spawn(async move {
             let account = controller.service_account;
-            let client = match own_credentials {
+            let client = match own_credentials && account != OWN_IDENTITY {
                 true => {
                     let credential = credentials.of(account).await;
                     access.client_as(&credential, account)
@@ -53,7 +53,12 @@ pub async fn manage(
                 false => Ok(own),
             };
             let client = client.expect("names of service accounts can be in headers");
-            let events = Events::start(client.clone(), account);
+            let teller = if account == OWN_IDENTITY {
+                controller.name
+            } else {
+                account
+            };
+            let events = Events::start(client.clone(), teller);
             // There is room for one from each.
             let _ = tell.try_send(events.clone());
             tracing::info!("{} starts", controller.name);

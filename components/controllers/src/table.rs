@@ -7,10 +7,16 @@ use futures_util::future::BoxFuture;
 
 use crate::context::Context;
 use crate::{
-    cron_jobs, daemonsets, deployments, endpoint_slices, endpoints, garbage_collector, jobs,
-    namespaces, pod_gc, replicasets, replication_controllers, root_ca, service_accounts,
+    account_tokens, approve_certificates, bootstrap_signer, bootstrap_token_cleaner,
+    clean_certificates, cluster_role_aggregation, cron_jobs, daemonsets, deployments, disruption,
+    endpoint_slices, endpoints, garbage_collector, jobs, legacy_token_cleaner, namespaces, pod_gc,
+    replicasets, replication_controllers, root_ca, service_accounts, sign_certificates,
     statefulsets, ttl_after_finished,
 };
+
+/// The service account of a controller that works under the identity of the process: what it makes is what others
+/// would need first.
+pub(crate) const OWN_IDENTITY: &str = "";
 
 /// One controller under upstream's names.
 #[derive(Clone, Copy)]
@@ -19,7 +25,7 @@ pub struct Controller {
     pub name: &'static str,
     /// What it was called before, which `--controllers` knows as well.
     pub alias: &'static str,
-    /// Whose credentials it has, in `kube-system`; also who tells its events.
+    /// Whose credentials it has, in `kube-system`; also who tells its events. [`OWN_IDENTITY`] for none.
     pub service_account: &'static str,
     /// Whether `*` means it.
     pub by_default: bool,
@@ -35,6 +41,13 @@ impl fmt::Debug for Controller {
 
 /// In the order in which they are started.
 pub static CONTROLLERS: &[Controller] = &[
+    Controller {
+        name: "serviceaccount-token-controller",
+        alias: "serviceaccount-token",
+        service_account: OWN_IDENTITY,
+        by_default: true,
+        start: |cx| Box::pin(account_tokens(cx)),
+    },
     Controller {
         name: "namespace-controller",
         alias: "namespace",
@@ -113,6 +126,13 @@ pub static CONTROLLERS: &[Controller] = &[
         start: |cx| Box::pin(daemonsets(cx)),
     },
     Controller {
+        name: "disruption-controller",
+        alias: "disruption",
+        service_account: "disruption-controller",
+        by_default: true,
+        start: |cx| Box::pin(disruption(cx)),
+    },
+    Controller {
         name: "statefulset-controller",
         alias: "statefulset",
         service_account: "statefulset-controller",
@@ -139,6 +159,55 @@ pub static CONTROLLERS: &[Controller] = &[
         service_account: "replication-controller",
         by_default: true,
         start: |cx| Box::pin(replication_controllers(cx)),
+    },
+    Controller {
+        name: "certificatesigningrequest-approving-controller",
+        alias: "csrapproving",
+        service_account: "certificate-controller",
+        by_default: true,
+        start: |cx| Box::pin(approve_certificates(cx)),
+    },
+    Controller {
+        name: "certificatesigningrequest-signing-controller",
+        alias: "csrsigning",
+        service_account: "certificate-controller",
+        by_default: true,
+        start: |cx| Box::pin(sign_certificates(cx)),
+    },
+    Controller {
+        name: "certificatesigningrequest-cleaner-controller",
+        alias: "csrcleaner",
+        service_account: "certificate-controller",
+        by_default: true,
+        start: |cx| Box::pin(clean_certificates(cx)),
+    },
+    Controller {
+        name: "clusterrole-aggregation-controller",
+        alias: "clusterrole-aggregation",
+        service_account: "clusterrole-aggregation-controller",
+        by_default: true,
+        start: |cx| Box::pin(cluster_role_aggregation(cx)),
+    },
+    Controller {
+        name: "legacy-serviceaccount-token-cleaner-controller",
+        alias: "legacy-service-account-token-cleaner",
+        service_account: "legacy-service-account-token-cleaner",
+        by_default: true,
+        start: |cx| Box::pin(legacy_token_cleaner(cx)),
+    },
+    Controller {
+        name: "bootstrap-signer-controller",
+        alias: "bootstrapsigner",
+        service_account: "bootstrap-signer",
+        by_default: false,
+        start: |cx| Box::pin(bootstrap_signer(cx)),
+    },
+    Controller {
+        name: "token-cleaner-controller",
+        alias: "tokencleaner",
+        service_account: "token-cleaner",
+        by_default: false,
+        start: |cx| Box::pin(bootstrap_token_cleaner(cx)),
     },
 ];
 
@@ -172,6 +241,7 @@ pub fn chosen(wishes: &[String]) -> Result<Vec<&'static Controller>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mainstay_auth::rbac::bootstrap;
 
     fn names(wishes: &[&str]) -> Result<Vec<&'static str>, String> {
         let wishes: Vec<String> = wishes.iter().map(ToString::to_string).collect();
@@ -186,7 +256,34 @@ mod tests {
         let but_one = names(&["*", "-replicaset-controller"]).expect("both are known");
         assert_eq!(but_one.len(), all.len() - 1);
         assert_eq!(names(&[]), Ok(vec![]));
+        let more = names(&["*", "bootstrapsigner"]).expect("both are known");
+        assert_eq!(more.len(), all.len() + 1, "it is off by default");
         assert!(names(&["*", "-nothing"]).is_err());
+    }
+
+    /// Without it, a controller would be told that it may not, for ever.
+    #[test]
+    fn each_service_account_is_bound_to_a_role_of_every_cluster() {
+        let policy = bootstrap::policy(&[]);
+        let cluster = policy.cluster_role_bindings.iter();
+        let bindings = cluster.chain(&policy.role_bindings);
+        let subjects = bindings
+            .filter_map(|binding| binding["subjects"].as_array())
+            .flatten();
+        let in_system = |subject: &&serde_json::Value| {
+            subject["kind"] == "ServiceAccount" && subject["namespace"] == "kube-system"
+        };
+        let bound: BTreeSet<&str> = subjects
+            .filter(in_system)
+            .filter_map(|subject| subject["name"].as_str())
+            .collect();
+        for controller in CONTROLLERS {
+            let account = controller.service_account;
+            assert!(
+                account == OWN_IDENTITY || bound.contains(account),
+                "{account}"
+            );
+        }
     }
 
     #[test]

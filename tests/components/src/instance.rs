@@ -16,7 +16,9 @@ use tokio::runtime::{Builder, Runtime};
 use crate::faults::Faults;
 
 /// Starts a controller.
-pub type Start = fn(Context) -> BoxFuture<'static, ()>;
+pub trait Start: FnOnce(Context) -> BoxFuture<'static, ()> + Clone + Send + 'static {}
+
+impl<F> Start for F where F: FnOnce(Context) -> BoxFuture<'static, ()> + Clone + Send + 'static {}
 
 /// A controller with a runtime of its own: dropping it ends everything at once, wherever it is.
 pub struct Instance {
@@ -43,7 +45,7 @@ impl Drop for Instance {
 
 impl Instance {
     #[must_use]
-    pub fn start(config: &Config, start: Start, faults: Faults) -> Self {
+    pub fn start(config: &Config, start: impl Start, faults: Faults) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("controller")

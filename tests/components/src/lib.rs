@@ -12,10 +12,12 @@
 mod faults;
 mod instance;
 mod program;
+mod rights;
 pub mod sieve;
 mod world;
 
 pub use faults::Faults;
 pub use instance::{Instance, Start};
 pub use program::Program;
+pub use rights::{client_as, with_rights_of};
 pub use world::{Scene, World};

@@ -12,24 +12,35 @@ const WRITES_MAX: usize = 200;
 /// afterwards find nothing to write. Returns how many writes the scenario needs.
 pub async fn ended_after_every_write(
     world: &World,
-    start: Start,
+    start: impl Start,
     scenario: impl AsyncFn(&Scene),
+) -> usize {
+    let settled = async || writes_nothing_more(world, start.clone()).await;
+    ended_after_every_write_and(world, start.clone(), scenario, settled).await
+}
+
+/// The same, for controllers whose being settled shows in another way.
+pub async fn ended_after_every_write_and(
+    world: &World,
+    start: impl Start,
+    scenario: impl AsyncFn(&Scene),
+    settled: impl AsyncFn(),
 ) -> usize {
     for write in 1..WRITES_MAX {
         let scene = world.scene().await;
-        let first = Instance::start(&world.config, start, Faults::ending_after(write));
+        let first = Instance::start(&world.config, start.clone(), Faults::ending_after(write));
         let faults = first.faults.clone();
         let successor = async {
             faults.ended().await;
             drop(first);
-            let _successor = Instance::start(&world.config, start, Faults::default());
+            let _successor = Instance::start(&world.config, start.clone(), Faults::default());
             std::future::pending::<()>().await;
         };
         tokio::select! {
             () = scenario(&scene) => {}
             () = successor => {}
         }
-        writes_nothing_more(world, start).await;
+        settled().await;
         if faults.writes() < write {
             return faults.writes();
         }
@@ -38,7 +49,7 @@ pub async fn ended_after_every_write(
 }
 
 /// A settled cluster stays as it is: a controller that starts looks at everything and writes nothing.
-pub async fn writes_nothing_more(world: &World, start: Start) {
+pub async fn writes_nothing_more(world: &World, start: impl Start) {
     let instance = Instance::start(&world.config, start, Faults::default());
     instance.idle().await;
     assert_eq!(instance.faults.writes(), 0, "writes to what is settled");
