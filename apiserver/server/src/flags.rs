@@ -38,8 +38,8 @@ pub(crate) struct Flags {
     /// Address under which the members of the cluster reach this server. Default: the bind address, or this host's.
     #[arg(long)]
     pub(crate) advertise_address: Option<IpAddr>,
-    /// Folder for keys and certificates that no flag names: they are made there if they are missing, with a kubeconfig
-    /// of an administrator.
+    /// Folder for keys and certificates that no flag names: they are made there if they are missing, with
+    /// kubeconfigs of an administrator and of the components.
     #[arg(long, default_value = "/var/run/kubernetes")]
     pub(crate) cert_dir: PathBuf,
     /// Serving certificate, with its chain.

@@ -57,8 +57,17 @@ impl Names {
     }
 }
 
-/// Makes what is missing in `dir`: an authority, a serving certificate, a key for service-account tokens and an
-/// administrator with a kubeconfig that points at `url`.
+/// Who gets a kubeconfig, with the user and the groups in it. Components under upstream's names: the bootstrap roles are
+/// bound to these users. The user of fake nodes has no role of its own: whoever wants them binds it to that of nodes.
+const IDENTITIES: [(&str, &str, &[&str]); 4] = [
+    ("admin", "kubernetes-admin", &["system:masters"]),
+    ("controller-manager", "system:kube-controller-manager", &[]),
+    ("scheduler", "system:kube-scheduler", &[]),
+    ("fake-nodes", "mainstay:fake-nodes", &[]),
+];
+
+/// Makes what is missing in `dir`: an authority, a serving certificate, a key for service-account tokens, and for an
+/// administrator and each component a kubeconfig that points at `url`.
 pub(crate) fn ensure(dir: &Path, names: &Names, url: &str) -> Result<Pki, PkiError> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -90,11 +99,13 @@ pub(crate) fn ensure(dir: &Path, names: &Names, url: &str) -> Result<Pki, PkiErr
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         write(&pki.service_accounts, key.serialize_pem().as_bytes(), 0o600)?;
     }
-    let kubeconfig = dir.join("admin.kubeconfig");
-    if !kubeconfig.exists() {
-        let (cert, key) = issuer.client("kubernetes-admin", &["system:masters"])?;
-        let text = kubeconfig_of(url, &issuer.ca, &cert, &key);
-        write(&kubeconfig, text.as_bytes(), 0o600)?;
+    for (name, user, groups) in IDENTITIES {
+        let kubeconfig = dir.join(format!("{name}.kubeconfig"));
+        if !kubeconfig.exists() {
+            let (cert, key) = issuer.client(user, groups)?;
+            let text = kubeconfig_of(url, name, &issuer.ca, &cert, &key);
+            write(&kubeconfig, text.as_bytes(), 0o600)?;
+        }
     }
     Ok(pki)
 }
@@ -158,13 +169,13 @@ fn subject(name: &str, groups: &[&str]) -> DistinguishedName {
 }
 
 /// A kubeconfig with everything inside.
-fn kubeconfig_of(url: &str, ca: &str, cert: &str, key: &str) -> String {
+fn kubeconfig_of(url: &str, user: &str, ca: &str, cert: &str, key: &str) -> String {
     use base64::Engine as _;
     let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
     format!(
         "apiVersion: v1\nkind: Config\nclusters:\n- name: mainstay\n  cluster:\n    server: {url}\n    \
-         certificate-authority-data: {}\nusers:\n- name: admin\n  user:\n    client-certificate-data: {}\n    \
-         client-key-data: {}\ncontexts:\n- name: mainstay\n  context:\n    cluster: mainstay\n    user: admin\n\
+         certificate-authority-data: {}\nusers:\n- name: {user}\n  user:\n    client-certificate-data: {}\n    \
+         client-key-data: {}\ncontexts:\n- name: mainstay\n  context:\n    cluster: mainstay\n    user: {user}\n\
          current-context: mainstay\n",
         encode(ca),
         encode(cert),
