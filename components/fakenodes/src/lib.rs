@@ -14,7 +14,9 @@ pub mod limits;
 mod node;
 mod nodes;
 mod options;
+mod read;
 mod status;
 
-pub use nodes::run;
+pub use nodes::{run, run_until};
 pub use options::Options;
+pub use read::{Pair, name_prefix, nodes, quantity, share};

@@ -87,7 +87,7 @@ fn end(pod: &Pod, options: &Options, started: Timestamp) -> Option<(Step, Timest
     let default = (!always).then_some(options.ends_after);
     let lasts = said(pod, ENDS_AFTER).unwrap_or(default)?;
     let exit_code = annotation(pod, EXIT_CODE).and_then(|code| code.parse().ok());
-    let exit_code = exit_code.unwrap_or(0);
+    let exit_code = exit_code.unwrap_or_else(|| i32::from(fails(pod, options)));
     let again = always || (policy == Some("OnFailure") && exit_code != 0);
     if !again {
         return Some((Step::End { exit_code }, after(started, lasts)));
@@ -96,6 +96,17 @@ fn end(pod: &Pod, options: &Options, started: Timestamp) -> Option<(Step, Timest
     let runs = u32::try_from(restarts(pod) + 1).unwrap_or(u32::MAX);
     let all = lasts.max(Duration::from_secs(1)).saturating_mul(runs);
     Some((Step::Restart { exit_code }, after(started, all)))
+}
+
+/// The same for a pod whenever it is asked: chance decides by its uid.
+fn fails(pod: &Pod, options: &Options) -> bool {
+    let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+    // FNV-1a, then its upper half as a share of all there are.
+    let hash = uid.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let share = f64::from((hash >> 32) as u32) / (f64::from(u32::MAX) + 1.0);
+    share < options.failure_rate
 }
 
 fn ready_after(pod: &Pod, options: &Options) -> Option<Duration> {
@@ -242,6 +253,25 @@ mod tests {
         for (name, pod, expected) in cases {
             assert_eq!(decide(pod), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn some_pods_fail_and_always_the_same_ones() {
+        let options = Options {
+            failure_rate: 0.25,
+            ..Options::default()
+        };
+        let mut pod: Pod =
+            serde_json::from_value(pod("Never", json!({}), running(true, 0))).expect("a pod");
+        let mut failed = 0;
+        for number in 0..1_000 {
+            pod.metadata.uid = Some(format!("0b1c-{number}"));
+            let now = NOW.parse().expect("a time");
+            let first = next(&pod, &options, now);
+            assert_eq!(first, next(&pod, &options, now));
+            failed += i32::from(matches!(first, Some((Step::End { exit_code: 1 }, _))));
+        }
+        assert!((200..300).contains(&failed), "{failed}");
     }
 
     #[test]

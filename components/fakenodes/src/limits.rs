@@ -14,3 +14,7 @@ pub const STATUS_EVERY: Duration = Duration::from_secs(300);
 pub const NODE_REQUESTS: usize = 32;
 /// Pods that are worked on at the same time.
 pub const POD_WORKERS: usize = 64;
+/// Longest beginning of a node's name, in bytes: numbers follow, and a name has 253 at most.
+pub const PREFIX_MAX: usize = 240;
+/// Longest name or value of a label, in bytes.
+pub const LABEL_MAX: usize = 63;

@@ -28,7 +28,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn object(&self) -> Value {
+    pub(crate) fn object(&self, options: &Options) -> Value {
         let mut labels = json!({
             "kubernetes.io/hostname": self.name,
             "kubernetes.io/os": "linux",
@@ -39,6 +39,9 @@ impl Node {
             labels["topology.kubernetes.io/zone"] = json!(zone);
             labels["topology.kubernetes.io/region"] = json!("fake");
         }
+        for (key, value) in &options.labels {
+            labels[key] = json!(value);
+        }
         json!({
             "apiVersion": "v1", "kind": "Node",
             "metadata": {"name": self.name, "labels": labels},
@@ -46,10 +49,13 @@ impl Node {
     }
 
     pub(crate) fn status(&self, options: &Options, since: Timestamp, now: Timestamp) -> Value {
-        let room = json!({
+        let mut room = json!({
             "cpu": options.cpu, "memory": options.memory, "pods": options.pods.to_string(),
             "ephemeral-storage": "1Ti",
         });
+        for (name, quantity) in &options.resources {
+            room[name] = json!(quantity);
+        }
         let condition = |name: &str, yes: bool, reason: &str, message: &str| {
             json!({
                 "type": name, "status": if yes { "True" } else { "False" },
@@ -119,7 +125,7 @@ mod tests {
         let node = Node::new(4, &options);
         assert_eq!(node.name, "fake-4");
         assert_eq!(node.address, Ipv4Addr::new(172, 16, 0, 5));
-        let labels = &node.object()["metadata"]["labels"];
+        let labels = &node.object(&options)["metadata"]["labels"];
         assert_eq!(labels["topology.kubernetes.io/zone"], "zone-1");
         let now: Timestamp = "2026-01-01T00:00:00.123456789Z".parse().expect("a time");
         let lease = node.lease("u", now);

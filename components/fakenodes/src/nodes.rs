@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::{Node as NodeObject, Pod};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
 use mainstay_client::metrics::Metrics;
-use mainstay_client::{Informer, Informers, Key, Queue};
+use mainstay_client::{Informer, Informers, Key, Queue, Queues};
 use serde_json::json;
 use tokio::time::{Instant, interval};
 
@@ -24,6 +24,9 @@ use crate::limits::{LEASE_EVERY, NODE_REQUESTS, NODES_MAX, POD_WORKERS, STATUS_E
 use crate::node::Node;
 use crate::options::Options;
 use crate::status;
+
+/// Of nodes that are not ready.
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
 
 struct Nodes {
     client: Client,
@@ -42,6 +45,19 @@ struct Nodes {
 /// # Errors
 /// More nodes than [`NODES_MAX`].
 pub async fn run(client: Client, options: Options, metrics: &Metrics) -> Result<(), String> {
+    run_until(client, options, metrics, std::future::pending()).await
+}
+
+/// Like [`run`], until `stop` is there; then waits for what is being written.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_until(
+    client: Client,
+    options: Options,
+    metrics: &Metrics,
+    stop: impl Future<Output = ()>,
+) -> Result<(), String> {
     if options.nodes > NODES_MAX {
         return Err(format!("at most {NODES_MAX} nodes, not {}", options.nodes));
     }
@@ -62,23 +78,36 @@ pub async fn run(client: Client, options: Options, metrics: &Metrics) -> Result<
         options,
         nodes,
     });
-    this.objects.synced().await;
-    let heard = Arc::clone(&this);
-    this.pods.on(move |change| {
-        if heard.node_of(change.object()).is_some() {
-            heard.queue.add(Key::of(change.object().as_ref()));
-        }
-    });
-    let player = Arc::clone(&this);
-    let play = move |key| {
-        let this = Arc::clone(&player);
-        async move { this.play(&key).await }
+    let queues = Queues::default();
+    queues.add(&this.queue);
+    let end = async {
+        stop.await;
+        queues.close().await;
     };
-    tokio::join!(this.stay(), this.queue.work(POD_WORKERS, play));
+    tokio::select! {
+        () = this.live() => {}
+        () = end => {}
+    }
     Ok(())
 }
 
 impl Nodes {
+    async fn live(self: &Arc<Self>) {
+        self.objects.synced().await;
+        let heard = Arc::clone(self);
+        self.pods.on(move |change| {
+            if heard.node_of(change.object()).is_some() {
+                heard.queue.add(Key::of(change.object().as_ref()));
+            }
+        });
+        let player = Arc::clone(self);
+        let play = move |key| {
+            let this = Arc::clone(&player);
+            async move { this.play(&key).await }
+        };
+        tokio::join!(self.stay(), self.queue.work(POD_WORKERS, play));
+    }
+
     fn node_of(&self, pod: &Pod) -> Option<&Node> {
         let name = pod.spec.as_ref()?.node_name.as_ref()?;
         self.nodes.get(*self.by_name.get(name)?)
@@ -131,6 +160,9 @@ impl Nodes {
             Some(object) => Arc::clone(object),
             None => Arc::new(self.register(&api, node).await?),
         };
+        if self.options.untaint {
+            untaint(&api, &object).await?;
+        }
         let now = Timestamp::now();
         if status_too || known.is_none() {
             let status = Patch::Merge(node.status(&self.options, self.since, now));
@@ -157,7 +189,8 @@ impl Nodes {
     }
 
     async fn register(&self, api: &Api<NodeObject>, node: &Node) -> kube::Result<NodeObject> {
-        let object = serde_json::from_value(node.object()).map_err(kube::Error::SerdeError)?;
+        let object =
+            serde_json::from_value(node.object(&self.options)).map_err(kube::Error::SerdeError)?;
         match api.create(&PostParams::default(), &object).await {
             Err(kube::Error::Api(status)) if status.code == 409 => api.get(&node.name).await,
             answer => answer,
@@ -221,5 +254,28 @@ impl Nodes {
             let number = self.addresses.fetch_add(1, Ordering::Relaxed) % (1 << 24);
             Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + number).to_string()
         })
+    }
+}
+
+/// Takes the taint away that a new node has until somebody finds it ready, and leaves all others.
+async fn untaint(api: &Api<NodeObject>, node: &NodeObject) -> kube::Result<()> {
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+    let taints = taints.map(Vec::as_slice).unwrap_or_default();
+    let others = taints.iter().filter(|taint| taint.key != NOT_READY);
+    let others: Vec<_> = others.collect();
+    if others.len() == taints.len() {
+        return Ok(());
+    }
+    // From what it was decided: somebody else may be changing them.
+    let patch = json!({
+        "metadata": {"resourceVersion": node.metadata.resource_version},
+        "spec": {"taints": others},
+    });
+    let name = node.metadata.name.as_deref().unwrap_or_default();
+    let params = PatchParams::default();
+    match api.patch(name, &params, &Patch::Merge(&patch)).await {
+        // The next round sees what it is now.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        answer => answer.map(drop),
     }
 }
