@@ -27,6 +27,8 @@ pub(super) struct Item {
     /// When it began to wait: of equals the oldest comes first.
     pub(super) since: Instant,
     pub(super) attempts: u32,
+    /// When it was taken for the first time.
+    pub(super) tried: Option<Instant>,
     pub(super) failed_at: Instant,
     /// Who ruled out nodes for it the last time.
     pub(super) plugins: Plugins,
@@ -42,6 +44,7 @@ impl Item {
             state: State::Gated,
             since: now,
             attempts: 0,
+            tried: None,
             failed_at: now,
             plugins: Plugins::default(),
             number: 0,

@@ -87,6 +87,7 @@ impl Waiting {
             }
             item.state = State::Taken;
             item.attempts = item.attempts.saturating_add(1);
+            item.tried.get_or_insert(now);
             self.cycle += 1;
             return Some((Arc::clone(&item.info), self.cycle));
         }
@@ -97,6 +98,12 @@ impl Waiting {
     #[must_use]
     pub fn attempts(&self, uid: &str) -> u32 {
         self.items.get(uid).map_or(0, |item| item.attempts)
+    }
+
+    /// When a pod was taken for the first time.
+    #[must_use]
+    pub fn tried_first(&self, uid: &str) -> Option<Instant> {
+        self.items.get(uid)?.tried
     }
 
     /// No node suits a pod that was taken: it waits for an event, unless one came in between.

@@ -22,6 +22,24 @@ struct Which {
     queue: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
+    r#type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Operation {
+    operation: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Attempts {
+    attempts: String,
+}
+
+/// Attempts above this are told as this many and more.
+const ATTEMPTS_TOLD: u32 = 15;
+
 /// From 0.1 ms on: decisions here take less than upstream's first bucket of 1 ms.
 #[derive(Clone, Copy)]
 struct Seconds;
@@ -46,7 +64,10 @@ pub(super) struct Figures {
     durations: Family<Attempt, Histogram, Seconds>,
     deciding: Histogram,
     tries: Histogram,
+    since_first: Family<Attempts, Histogram, Seconds>,
     pending: Family<Which, Gauge>,
+    cached: Family<Of, Gauge>,
+    under_way: Family<Operation, Gauge>,
 }
 
 impl Figures {
@@ -57,34 +78,56 @@ impl Figures {
             durations: Family::new_with_constructor(Seconds),
             deciding: Seconds.new_metric(),
             tries: Histogram::new(exponential_buckets(1.0, 2.0, 5)),
+            since_first: Family::new_with_constructor(Seconds),
             pending: Family::default(),
+            cached: Family::default(),
+            under_way: Family::default(),
         };
+        this.register(metrics);
+        this
+    }
+
+    fn register(&self, metrics: &Metrics) {
         metrics.register(
             "scheduler_schedule_attempts",
             "attempts to schedule pods, by how they ended",
-            this.attempts.clone(),
+            self.attempts.clone(),
         );
         metrics.register(
             "scheduler_scheduling_attempt_duration_seconds",
             "time from taking a pod from the queue to its binding or failure",
-            this.durations.clone(),
+            self.durations.clone(),
         );
         metrics.register(
             "scheduler_scheduling_algorithm_duration_seconds",
             "time of one decision",
-            this.deciding.clone(),
+            self.deciding.clone(),
         );
         metrics.register(
             "scheduler_pod_scheduling_attempts",
             "attempts it took until a pod was scheduled",
-            this.tries.clone(),
+            self.tries.clone(),
         );
         metrics.register(
             "scheduler_pending_pods",
             "pods that wait, by how they wait",
-            this.pending.clone(),
+            self.pending.clone(),
         );
-        this
+        metrics.register(
+            "scheduler_pod_scheduling_sli_duration_seconds",
+            "time from the first attempt to schedule a pod to its binding",
+            self.since_first.clone(),
+        );
+        metrics.register(
+            "scheduler_cache_size",
+            "nodes, and pods that are on nodes, as far as is known",
+            self.cached.clone(),
+        );
+        metrics.register(
+            "scheduler_goroutines",
+            "work under way beside the decisions",
+            self.under_way.clone(),
+        );
     }
 
     pub(super) fn decided(&self, took: Duration) {
@@ -119,5 +162,29 @@ impl Figures {
             let gauge = self.pending.get_or_create(&Which { queue });
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+    }
+
+    /// A pod is bound, this long after it was tried for the first time.
+    pub(super) fn bound(&self, since_first: Duration, tries: u32) {
+        let attempts = match tries {
+            ATTEMPTS_TOLD.. => format!("{ATTEMPTS_TOLD}+"),
+            few => few.to_string(),
+        };
+        let durations = self.since_first.get_or_create_owned(&Attempts { attempts });
+        durations.observe(since_first.as_secs_f64());
+    }
+
+    /// What is known of the cluster, and how many bindings are being written.
+    pub(super) fn known(&self, nodes: usize, pods: usize, bindings: usize) {
+        let set = |gauge: &Gauge, value| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        let cached = |r#type| self.cached.get_or_create_owned(&Of { r#type });
+        set(&cached("nodes"), nodes);
+        set(&cached("pods"), pods);
+        let binding = Operation {
+            operation: "binding",
+        };
+        set(&self.under_way.get_or_create_owned(&binding), bindings);
     }
 }

@@ -10,16 +10,45 @@ use mainstay_client::{Informer, Informers, Key, Kind};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+/// Names of one kind, in the order in which they were told first: of pods that are as important as each other, the
+/// first is to be decided on first.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    known: HashSet<Key>,
+    order: Vec<Key>,
+}
+
+impl Keys {
+    fn insert(&mut self, key: Key) {
+        if self.known.insert(key.clone()) {
+            self.order.push(key);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+}
+
+impl<'a> IntoIterator for &'a Keys {
+    type Item = &'a Key;
+    type IntoIter = std::slice::Iter<'a, Key>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.order.iter()
+    }
+}
+
 /// Each name is there once, however often it changes: there are no more than objects.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    pub(super) namespaces: HashSet<Key>,
-    pub(super) services: HashSet<Key>,
-    pub(super) controllers: HashSet<Key>,
-    pub(super) replica_sets: HashSet<Key>,
-    pub(super) stateful_sets: HashSet<Key>,
-    pub(super) nodes: HashSet<Key>,
-    pub(super) pods: HashSet<Key>,
+    pub(super) namespaces: Keys,
+    pub(super) services: Keys,
+    pub(super) controllers: Keys,
+    pub(super) replica_sets: Keys,
+    pub(super) stateful_sets: Keys,
+    pub(super) nodes: Keys,
+    pub(super) pods: Keys,
 }
 
 #[derive(Debug, Default)]
@@ -34,11 +63,7 @@ impl Inbox {
         take(&mut *self.names.lock())
     }
 
-    fn listen<K: Kind>(
-        self: &Arc<Self>,
-        informer: &Informer<K>,
-        to: fn(&mut Names) -> &mut HashSet<Key>,
-    ) {
+    fn listen<K: Kind>(self: &Arc<Self>, informer: &Informer<K>, to: fn(&mut Names) -> &mut Keys) {
         let inbox = Arc::clone(self);
         informer.on(move |change| {
             let key = Key::of(change.object().as_ref());
@@ -92,5 +117,20 @@ impl Sources {
             self.nodes.synced(),
             self.pods.synced(),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_once_and_in_the_order_in_which_they_were_told() {
+        let mut keys = Keys::default();
+        for name in ["c", "a", "d", "a", "b", "c"] {
+            keys.insert(Key::new("n", name));
+        }
+        let names: Vec<&str> = (&keys).into_iter().map(|key| key.name.as_str()).collect();
+        assert_eq!(names, ["c", "a", "d", "b"]);
     }
 }

@@ -67,6 +67,8 @@ pub async fn schedule(
 struct Binding {
     pod: Arc<Pod>,
     since: Instant,
+    /// Of the first attempt.
+    tried: Instant,
     tries: u32,
 }
 
@@ -101,7 +103,7 @@ impl Scheduler {
             }
             let more = self.decide_some();
             if !more || now >= shown_at + SHOW_INTERVAL {
-                self.figures.waiting(self.followed.waiting.counts());
+                self.show();
                 shown_at = now;
             }
             if more {
@@ -116,6 +118,15 @@ impl Scheduler {
                 () = sleep_until(wake.into()) => {}
             }
         }
+    }
+
+    fn show(&self) {
+        let Followed {
+            snapshot, waiting, ..
+        } = &self.followed;
+        self.figures.waiting(waiting.counts());
+        let (nodes, pods) = (snapshot.len(), snapshot.pods_placed());
+        self.figures.known(nodes, pods, self.binding.len());
     }
 
     /// Decides on some pods; true if there may be more that can be decided on now.
@@ -171,17 +182,23 @@ impl Scheduler {
         let binding = Binding {
             pod: Arc::clone(pod.object()),
             since,
+            tried: self
+                .followed
+                .waiting
+                .tried_first(pod.uid())
+                .unwrap_or(since),
             tries,
         };
         self.binding.insert(pod.uid().to_owned(), binding);
         let key = Key::of(pod.object().as_ref());
         let writing = bind(self.client.clone(), key, pod.uid().to_owned(), node);
-        let results = self.done.clone();
+        let (results, inbox) = (self.done.clone(), Arc::clone(&self.inbox));
         tokio::spawn(async move {
             let done = writing.await;
             // There are as many places as permits: this does not wait. Nobody is there to hear it at the end.
             let _ = results.send(done).await;
             drop(permit);
+            inbox.changed.notify_one();
         });
     }
 
@@ -195,6 +212,7 @@ impl Scheduler {
         match &done.outcome {
             Outcome::Bound => {
                 self.figures.ended(Ended::Scheduled, took, binding.tries);
+                self.figures.bound(binding.tried.elapsed(), binding.tries);
                 self.followed.waiting.remove(&done.uid);
                 let text = format!("Successfully assigned {} to {}", done.key, done.node);
                 self.events.normal(binding.pod.as_ref(), "Scheduled", text);
@@ -252,7 +270,7 @@ impl Scheduler {
         let Some(condition) = condition::needed(&current, reason, &message) else {
             return;
         };
-        let client = self.client.clone();
+        let (client, inbox) = (self.client.clone(), Arc::clone(&self.inbox));
         tokio::spawn(async move {
             match condition::write(client, &current, condition).await {
                 Ok(()) => {}
@@ -260,6 +278,8 @@ impl Scheduler {
                 Err(error) => tracing::warn!(pod = %key, "writing its condition: {error}"),
             }
             drop(permit);
+            // Decisions may have waited for room to write them down.
+            inbox.changed.notify_one();
         });
     }
 }

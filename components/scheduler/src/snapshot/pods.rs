@@ -45,6 +45,12 @@ impl Snapshot {
         self.pods.get(uid).is_some_and(|placed| placed.assumed)
     }
 
+    /// How many pods are at nodes.
+    #[must_use]
+    pub fn pods_placed(&self) -> usize {
+        self.pods.len()
+    }
+
     /// A pod that is at a node.
     #[must_use]
     pub fn pod(&self, uid: &str) -> Option<&Arc<PodInfo>> {
