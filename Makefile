@@ -11,7 +11,7 @@ CARGO ?= cargo
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
-up: ## install what is missing, build, start three members and an apiserver, show a first tour
+up: ## install what is missing, build, start three members, a control plane and fake nodes, show a tour
 	@scripts/up
 
 down: ## stop what `make up` started; data stays
@@ -21,7 +21,7 @@ setup: ## install what building needs (Debian packages)
 	@scripts/setup
 
 build: setup ## build the servers
-	$(CARGO) build --release -p kvstore -p apiserver
+	$(CARGO) build --release -p kvstore -p apiserver -p controllers -p scheduler -p fakenodes
 
 test: setup ## all tests that fit into minutes
 	@scripts/test

@@ -8,6 +8,9 @@ TARGET=${CARGO_TARGET_DIR:-$HOME/.cache/mainstay/target}
 BIN=$TARGET/release/kvstore
 API_BIN=$TARGET/release/apiserver
 API_PORT=6443
+# What runs beside the apiserver, and the ports of its pages for health and metrics.
+COMPONENTS=(controllers scheduler fake-nodes)
+COMPONENT_PORTS=(10257 10259 10270)
 MEMBERS=(m1 m2 m3)
 CLIENT_PORTS=(2379 22379 32379)
 PEER_PORTS=(2380 22380 32380)
@@ -26,7 +29,21 @@ running() {
   local pid
   pid=$(cat "$RUN/$1.pid" 2>/dev/null) || return 1
   [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] &&
-    tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- "kvstore --name $1 \|$1 --etcd-servers="
+    tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- "kvstore --name $1 \|$1 --etcd-servers=\|$1 --kubeconfig="
+}
+
+# is_ok URL FLAG...: whether a page for health says so. curl is asked with these flags.
+is_ok() { [ "$(curl --silent --max-time 5 "${@:2}" "$1")" = ok ]; }
+
+# api_create PATH OBJECT: creates it as the administrator, whose key is inside the kubeconfig; nothing if it is there.
+api_create() {
+  local config=$RUN/pki/admin.kubeconfig said
+  inside() { sed -n "s/^ *$1: //p" "$config" | base64 --decode; }
+  said=$(curl --silent --max-time 10 --cacert "$RUN/pki/ca.crt" \
+    --cert <(inside client-certificate-data) --key <(inside client-key-data) \
+    --header 'Content-Type: application/json' --data "$2" --write-out '%{http_code}' --output /dev/null \
+    "https://127.0.0.1:$API_PORT$1")
+  [ "$said" = 201 ] || [ "$said" = 409 ] || die "the apiserver answered $said to a create at $1"
 }
 
 port_busy() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
