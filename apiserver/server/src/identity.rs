@@ -21,6 +21,7 @@ use crate::admission::Lookup;
 use crate::answer;
 use crate::body::Body;
 use crate::flags::Flags;
+use crate::loops::LegacyUses;
 
 /// How long clients may keep the keys that tokens are verified with.
 const KEYS_MAX_AGE: &str = "public, max-age=3600";
@@ -30,6 +31,7 @@ pub(crate) struct Identity {
     tokens: TokenAuthenticators,
     anonymous: Anonymous,
     lookup: Lookup,
+    legacy_uses: LegacyUses,
     issuer: TokenIssuer,
     documents: Option<OpenIdDocuments>,
 }
@@ -80,6 +82,7 @@ impl Identity {
                 false => Anonymous::Off,
             },
             lookup,
+            legacy_uses: LegacyUses::default(),
             issuer: TokenIssuer {
                 issuer: issuer.to_owned(),
                 key,
@@ -119,7 +122,14 @@ impl Identity {
             self.tokens
                 .authenticate_request(credentials, path, &self.anonymous, seconds(), lookups)
         })?;
+        self.note(&found);
         Ok(found.user)
+    }
+
+    fn note(&self, found: &Authenticated) {
+        if let (Some(secret), Ok(registry)) = (&found.secret, self.lookup.registry()) {
+            self.legacy_uses.note(registry, secret);
+        }
     }
 
     /// The user of a token, for TokenReview.
@@ -128,10 +138,12 @@ impl Identity {
         token: &str,
         audiences: &[String],
     ) -> Result<Authenticated, AuthnError> {
-        self.with_lookups(|lookups| {
+        let found = self.with_lookups(|lookups| {
             self.tokens
                 .authenticate(token, audiences, seconds(), lookups)
-        })
+        })?;
+        self.note(&found);
+        Ok(found)
     }
 
     pub(crate) fn audiences(&self) -> &[String] {

@@ -41,6 +41,8 @@ pub(crate) const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// Attempts of a write that others get in the way of, each from the then current object.
 pub(crate) const CONFLICT_ATTEMPTS_MAX: usize = 5;
+/// Secrets of which a server remembers that the use of their tokens was noted.
+pub(crate) const LEGACY_USES_MAX: usize = 10_000;
 /// Attempts of an eviction that others get in the way of, and the pause between two: upstream's numbers.
 pub(crate) const EVICTION_ATTEMPTS_MAX: usize = 20;
 pub(crate) const EVICTION_PAUSE: Duration = Duration::from_millis(500);

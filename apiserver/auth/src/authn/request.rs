@@ -17,6 +17,8 @@ pub struct Authenticated {
     pub user: UserInfo,
     /// The audiences asked for that the credential is for.
     pub audiences: Vec<String>,
+    /// Namespace and name of the secret whose token it was, if it was one that lives in a secret.
+    pub secret: Option<(String, String)>,
 }
 
 /// Why credentials were refused. The text names no secret; clients are told `Unauthorized` only.
@@ -123,6 +125,7 @@ impl TokenAuthenticators {
             return Some(Authenticated {
                 user,
                 audiences: self.api_audiences.clone(),
+                secret: None,
             });
         }
         let audiences: Vec<String> = self
@@ -131,7 +134,11 @@ impl TokenAuthenticators {
             .filter(|own| wanted.contains(own))
             .cloned()
             .collect();
-        (!audiences.is_empty()).then_some(Authenticated { user, audiences })
+        (!audiences.is_empty()).then_some(Authenticated {
+            user,
+            audiences,
+            secret: None,
+        })
     }
 
     /// The user of a request: by certificate, then by token, then without credentials if that is allowed. A
@@ -154,6 +161,7 @@ impl TokenAuthenticators {
                 return Ok(Authenticated {
                     user,
                     audiences: self.api_audiences.clone(),
+                    secret: None,
                 });
             }
             Some(Err(error)) => refused = Some(AuthnError(error.to_string())),
@@ -172,7 +180,11 @@ impl TokenAuthenticators {
             Some(error) => Err(error),
             None if anonymous.allows(path) => {
                 let (user, audiences) = (UserInfo::anonymous(), self.api_audiences.clone());
-                Ok(Authenticated { user, audiences })
+                Ok(Authenticated {
+                    user,
+                    audiences,
+                    secret: None,
+                })
             }
             None => Err(AuthnError("no credentials".to_owned())),
         }

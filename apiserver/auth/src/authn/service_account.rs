@@ -116,14 +116,18 @@ impl ServiceAccountTokens {
         };
         let claims = Claims::from_payload(&payload);
         let matching = self.matching_audiences(&claims, audiences)?;
+        let mut secret = None;
         let user = if claims.issuer == LEGACY_ISSUER && payload.get("kubernetes.io").is_none() {
-            legacy_user(&payload, &claims, token, lookup)?
+            let (user, own) = legacy_user(&payload, &claims, token, lookup)?;
+            secret = Some(own);
+            user
         } else {
             bound_user(&claims, now, lookup)?
         };
         Ok(Some(Authenticated {
             user,
             audiences: matching,
+            secret,
         }))
     }
 
@@ -293,7 +297,7 @@ fn legacy_user(
     claims: &Claims,
     token: &str,
     lookup: &Lookup<'_>,
-) -> Result<UserInfo, AuthnError> {
+) -> Result<(UserInfo, (String, String)), AuthnError> {
     let claim = |key: &str| {
         let key = format!("kubernetes.io/serviceaccount/{key}");
         payload
@@ -348,10 +352,11 @@ fn legacy_user(
             "the token in secret {namespace}/{secret} for service account {namespace}/{name} has been marked invalid"
         ));
     }
-    Ok(UserInfo {
+    let user = UserInfo {
         username: service_account_username(&namespace, &name),
         uid,
         groups: service_account_groups(&namespace),
         ..UserInfo::default()
-    })
+    };
+    Ok((user, (namespace, secret)))
 }

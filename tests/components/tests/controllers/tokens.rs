@@ -105,6 +105,16 @@ async fn a_secret_is_given_a_token_that_lives_as_long_as_its_account() {
             user_of(&world, &token).await
         });
         assert_eq!(known.await, expected);
+        // Who cleans up must know that it is used.
+        wait_until("its use is noted", DONE, async || {
+            let secret = scene.api::<Secret>().get("s").await.unwrap();
+            let day = secret
+                .metadata
+                .labels?
+                .remove("kubernetes.io/legacy-token-last-used")?;
+            Timestamp::now().to_string().starts_with(&day).then_some(())
+        })
+        .await;
         // One for an account that never was goes, and so does this one with its account.
         let _: Secret = scene.create(token_secret("stray", "nobody")).await;
         is_gone(scene, "stray").await;
@@ -264,6 +274,7 @@ async fn bootstrap_tokens_go_when_their_time_is_over() {
     for id in ["aaaaaa", "bbbbbb"] {
         is_gone(&system, &format!("bootstrap-token-{id}")).await;
     }
+    running.idle().await;
     assert_eq!(running.faults.writes(), 2);
     for id in ["cccccc", "dddddd"] {
         let name = format!("bootstrap-token-{id}");
