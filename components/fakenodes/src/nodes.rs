@@ -121,6 +121,14 @@ impl Nodes {
         annotations.and_then(|a| a.get(SILENT)).map(String::as_str) == Some("true")
     }
 
+    fn is_known_to_be_ready(&self, node: &Node) -> bool {
+        let object = self.objects.cache().get(&Key::new("", &node.name));
+        let status = object.as_ref().and_then(|object| object.status.as_ref());
+        let conditions = status.and_then(|status| status.conditions.as_deref());
+        let mut conditions = conditions.unwrap_or_default().iter();
+        conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    }
+
     /// Renews one node after another, so that all have had their turn within [`LEASE_EVERY`].
     async fn stay(&self) {
         let mut told: HashMap<usize, Instant> = HashMap::new();
@@ -135,9 +143,11 @@ impl Nodes {
                 if under_way.len() >= NODE_REQUESTS {
                     under_way.next().await;
                 }
+                // As kubelets do: at once, if others say something else.
                 let due = told
                     .get(&number)
-                    .is_none_or(|at| at.elapsed() >= STATUS_EVERY);
+                    .is_none_or(|at| at.elapsed() >= STATUS_EVERY)
+                    || !self.is_known_to_be_ready(node);
                 if due {
                     told.insert(number, Instant::now());
                 }
