@@ -71,6 +71,8 @@ pub const CRON_MISSED_MAX: i64 = 100;
 pub const POD_GC_PAUSE: Duration = Duration::from_secs(20);
 /// How long a node must be missing before its pods go.
 pub const POD_GC_NODE_PAUSE: Duration = Duration::from_secs(40);
+/// Pods that are taken away at the same time.
+pub const POD_GC_AT_ONCE: usize = 16;
 
 /// Budgets that are counted at the same time.
 pub const DISRUPTION_WORKERS: usize = 4;
@@ -92,3 +94,18 @@ pub const CSR_PENDING_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 pub const CLUSTER_ROLE_WORKERS: usize = 5;
 /// How often old tokens of service accounts are looked at.
 pub const LEGACY_TOKEN_PAUSE: Duration = Duration::from_secs(24 * 3_600);
+
+/// Nodes whose taints and labels are worked on at the same time.
+pub const NODE_WORKERS: usize = 8;
+/// Writes to nodes, or to their pods, that are under way at the same time in one look at all nodes.
+pub const NODE_WRITES_AT_ONCE: usize = 16;
+/// Time for the apiserver to answer before silence is taken for its own.
+pub const NODE_PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pods that are judged, and if need be evicted, at the same time.
+pub const TAINT_EVICTION_WORKERS: usize = 8;
+/// Nodes that are given ranges of addresses at the same time.
+pub const NODE_IPAM_WORKERS: usize = 16;
+/// Bits that the prefix of a node may be longer than the cluster's, IPv4: 2 MiB of bits.
+pub const CIDR_BITS_MAX_V4: u8 = 24;
+/// The same of IPv6: 65,536 nodes, as upstream has it.
+pub const CIDR_BITS_MAX_V6: u8 = 16;

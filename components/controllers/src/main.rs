@@ -54,6 +54,9 @@ fn main() -> ExitCode {
         .iter()
         .map(|one: &&Controller| one.name)
         .collect();
+    if let Err(why) = own.options.check() {
+        Own::refuse("--allocate-node-cidrs", &why);
+    }
     let component = Component {
         name: "kube-controller-manager",
         port: 10257,

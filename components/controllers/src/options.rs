@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, Command, FromArgMatches as _};
+use clap::{ArgAction, Args, Command, FromArgMatches as _};
 use mainstay_auth::authn::SigningKey;
 use mainstay_client::process::duration;
 
 use crate::certificates::SigningOptions;
+use crate::limits::{POD_GC_NODE_PAUSE, POD_GC_PAUSE};
 
-/// Names that work at the same time, by controller: the `--concurrent-…-syncs` of kube-controller-manager.
+/// Among them the names that work at the same time, by controller: `--concurrent-…-syncs`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -52,9 +53,68 @@ pub struct Options {
     pub service_account_key: Option<Arc<SigningKey>>,
     #[command(flatten)]
     pub signing: SigningOptions,
+    /// How often pods are looked for that nobody takes away.
+    #[arg(skip = POD_GC_PAUSE)]
+    pub pod_gc_period: Duration,
+    /// How long a node must be missing before its pods go.
+    #[arg(skip = POD_GC_NODE_PAUSE)]
+    pub pod_gc_quarantine: Duration,
+
+    /// How often it is looked at all nodes.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    pub node_monitor_period: Duration,
+    /// How long a node may be silent before it counts as unreachable. Several times as long as kubelets take to
+    /// renew their leases.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "50s")]
+    pub node_monitor_grace_period: Duration,
+    /// The same for a node that has never told its status.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1m")]
+    pub node_startup_grace_period: Duration,
+    /// Nodes a second whose pods are evicted in a healthy zone.
+    #[arg(long, value_name = "RATE", default_value_t = 0.1)]
+    pub node_eviction_rate: f64,
+    /// The same in an unhealthy zone, if it is large; in small ones it is 0.
+    #[arg(long, value_name = "RATE", default_value_t = 0.01)]
+    pub secondary_node_eviction_rate: f64,
+    /// Share of nodes that are not ready, and at least three, from which on a zone is unhealthy.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.55)]
+    pub unhealthy_zone_threshold: f64,
+    /// Nodes of a zone above which it is large.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub large_cluster_size_threshold: usize,
+
+    /// Whether each node is given a range of addresses for its pods.
+    #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub allocate_node_cidrs: bool,
+    /// Addresses of all pods: one range, or one of each family separated by a comma.
+    #[arg(long, value_name = "CIDRS", default_value = "")]
+    pub cluster_cidr: String,
+    /// Addresses of services, which no node is given: one range, or one of each family.
+    #[arg(long, value_name = "CIDRS", default_value = "")]
+    pub service_cluster_ip_range: String,
+    /// Length of a node's prefix in a cluster with one family; 0 for 24 (IPv4) and 64 (IPv6).
+    #[arg(long, value_name = "BITS", default_value_t = 0)]
+    pub node_cidr_mask_size: u8,
+    /// Length of a node's IPv4 prefix in a cluster with both; 0 for 24.
+    #[arg(long, value_name = "BITS", default_value_t = 0)]
+    pub node_cidr_mask_size_ipv4: u8,
+    /// Length of a node's IPv6 prefix in a cluster with both; 0 for 64.
+    #[arg(long, value_name = "BITS", default_value_t = 0)]
+    pub node_cidr_mask_size_ipv6: u8,
+
     /// PEM certificates for the config map `kube-root-ca.crt`; none, and it is not kept.
     #[arg(skip)]
     pub root_ca: Option<String>,
+}
+
+impl Options {
+    /// Refuses options that cannot be together.
+    ///
+    /// # Errors
+    /// Says why.
+    pub fn check(&self) -> Result<(), String> {
+        crate::node_ipam::check(self)
+    }
 }
 
 impl Default for Options {
@@ -76,5 +136,8 @@ mod tests {
         assert_eq!(options.concurrent_daemonset_syncs, 2);
         let year = 365 * 24 * 3_600;
         assert_eq!(options.signing.cluster_signing_duration.as_secs(), year);
+        assert_eq!(options.node_monitor_grace_period.as_secs(), 50);
+        assert_eq!(options.node_startup_grace_period.as_secs(), 60);
+        assert!(!options.allocate_node_cidrs);
     }
 }

@@ -9,9 +9,9 @@ use crate::context::Context;
 use crate::{
     account_tokens, approve_certificates, bootstrap_signer, bootstrap_token_cleaner,
     clean_certificates, cluster_role_aggregation, cron_jobs, daemonsets, deployments, disruption,
-    endpoint_slices, endpoints, garbage_collector, jobs, legacy_token_cleaner, namespaces, pod_gc,
-    replicasets, replication_controllers, root_ca, service_accounts, sign_certificates,
-    statefulsets, ttl_after_finished,
+    endpoint_slices, endpoints, garbage_collector, jobs, legacy_token_cleaner, namespaces,
+    node_ipam, node_lifecycle, pod_gc, replicasets, replication_controllers, root_ca,
+    service_accounts, sign_certificates, statefulsets, taint_eviction, ttl_after_finished,
 };
 
 /// The service account of a controller that works under the identity of the process: what it makes is what others
@@ -75,6 +75,27 @@ pub static CONTROLLERS: &[Controller] = &[
         service_account: "generic-garbage-collector",
         by_default: true,
         start: |cx| Box::pin(garbage_collector(cx)),
+    },
+    Controller {
+        name: "node-ipam-controller",
+        alias: "nodeipam",
+        service_account: "node-controller",
+        by_default: true,
+        start: |cx| Box::pin(node_ipam(cx)),
+    },
+    Controller {
+        name: "node-lifecycle-controller",
+        alias: "nodelifecycle",
+        service_account: "node-controller",
+        by_default: true,
+        start: |cx| Box::pin(node_lifecycle(cx)),
+    },
+    Controller {
+        name: "taint-eviction-controller",
+        alias: "taint-eviction",
+        service_account: "node-controller",
+        by_default: true,
+        start: |cx| Box::pin(taint_eviction(cx)),
     },
     Controller {
         name: "pod-garbage-collector-controller",

@@ -75,6 +75,21 @@ impl Instance {
         }
     }
 
+    /// A figure, summed up over its labels.
+    #[must_use]
+    pub fn figure(&self, metric: &str) -> u64 {
+        sum(&self.metrics.text(), metric)
+    }
+
+    /// Waits until it has looked at everything `times` more, which `metric` counts.
+    pub async fn looks_again(&self, metric: &str, times: u64) {
+        let goal = self.figure(metric) + times;
+        wait_until("it looks again", Duration::from_secs(20), async || {
+            (self.figure(metric) >= goal).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until it has worked on something, and on everything it has been told of.
     pub async fn idle(&self) {
         wait_until(

@@ -11,6 +11,7 @@
 
 mod faults;
 mod instance;
+mod kubelets;
 mod program;
 mod rights;
 pub mod sieve;
@@ -18,6 +19,7 @@ mod world;
 
 pub use faults::Faults;
 pub use instance::{Instance, Start};
+pub use kubelets::Kubelets;
 pub use program::Program;
 pub use rights::{client_as, with_rights_of};
 pub use world::{Scene, World};

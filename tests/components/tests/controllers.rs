@@ -17,10 +17,18 @@ mod disruption;
 mod endpoints;
 #[path = "controllers/eviction.rs"]
 mod eviction;
+#[path = "controllers/node_ipam.rs"]
+mod node_ipam;
+#[path = "controllers/nodes.rs"]
+mod nodes;
+#[path = "controllers/pod_gc.rs"]
+mod pod_gc;
 #[path = "controllers/replicaset.rs"]
 mod replicaset;
 #[path = "controllers/statefulset.rs"]
 mod statefulset;
+#[path = "controllers/taint_eviction.rs"]
+mod taint_eviction;
 #[path = "controllers/tokens.rs"]
 mod tokens;
 

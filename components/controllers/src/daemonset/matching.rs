@@ -1,8 +1,6 @@
-//! Whether a node is one that a pod selects, and tolerates.
+//! Whether a node is one that a pod selects.
 
-use k8s_openapi::api::core::v1::{
-    Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, Taint, Toleration,
-};
+use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
 /// Whether the node has what the pod's selector and required node affinity ask for.
 pub(super) fn selects(spec: &PodSpec, node: &Node) -> bool {
@@ -67,31 +65,6 @@ fn holds(wanted: &NodeSelectorRequirement, value: Option<&str>) -> bool {
     }
 }
 
-/// Whether one of the tolerations is meant for the taint.
-pub(super) fn is_tolerated(taint: &Taint, tolerations: &[Toleration]) -> bool {
-    tolerations
-        .iter()
-        .any(|toleration| tolerates(toleration, taint))
-}
-
-fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let effect = text(&toleration.effect);
-    if !effect.is_empty() && effect != taint.effect {
-        return false;
-    }
-    let key = text(&toleration.key);
-    if !key.is_empty() && key != taint.key {
-        return false;
-    }
-    match toleration.operator.as_deref().unwrap_or_default() {
-        // No key means all of them.
-        "Exists" => true,
-        "" | "Equal" => text(&toleration.value) == text(&taint.value),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,29 +118,6 @@ mod tests {
             }
             let parsed = serde_json::from_value(whole).expect("a spec");
             assert_eq!(selects(&parsed, &node), expected, "{spec}");
-        }
-    }
-
-    #[test]
-    fn taints_are_tolerated_by_key_value_and_effect() {
-        let taint = json!({"key": "gpu", "value": "a", "effect": "NoSchedule"});
-        let taint: Taint = serde_json::from_value(taint).expect("a taint");
-        for (toleration, expected) in [
-            (json!({"operator": "Exists"}), true),
-            (json!({"key": "gpu", "operator": "Exists"}), true),
-            (
-                json!({"key": "gpu", "operator": "Exists", "effect": "NoExecute"}),
-                false,
-            ),
-            (json!({"key": "gpu", "value": "a"}), true),
-            (
-                json!({"key": "gpu", "operator": "Equal", "value": "b"}),
-                false,
-            ),
-            (json!({"key": "other", "operator": "Exists"}), false),
-        ] {
-            let parsed = serde_json::from_value(toleration.clone()).expect("a toleration");
-            assert_eq!(is_tolerated(&taint, &[parsed]), expected, "{toleration}");
         }
     }
 }

@@ -3,8 +3,9 @@
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, PodSpec, Taint};
 
-use super::matching::{is_tolerated, selects};
+use super::matching::selects;
 use super::pod::spec;
+use crate::nodes::is_tolerated;
 
 /// What a node is to a daemon set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,17 +4,18 @@ use std::collections::{HashMap, HashSet};
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 
+use crate::nodes::{is_ready, node_of};
 use crate::pods::phase;
 
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
-fn node(pod: &Pod) -> Option<&str> {
-    let node = pod.spec.as_ref()?.node_name.as_deref();
-    node.filter(|node| !node.is_empty())
-}
-
 fn is_terminating(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
+}
+
+/// Whether it was deleted with no time left: only finalizers hold it, and asking again changes nothing.
+pub(super) fn is_going_at_once(pod: &Pod) -> bool {
+    is_terminating(pod) && is_over(pod) && pod.metadata.deletion_grace_period_seconds == Some(0)
 }
 
 /// Whether a pod has come to its end.
@@ -43,7 +44,7 @@ pub(super) fn terminated<'a>(pods: &[&'a Pod], threshold: usize) -> Vec<&'a Pod>
 /// Pods that were deleted before they had a node: no kubelet will end them.
 pub(super) fn unscheduled<'a>(pods: &[&'a Pod]) -> Vec<&'a Pod> {
     let all = pods.iter().copied();
-    all.filter(|pod| is_terminating(pod) && node(pod).is_none())
+    all.filter(|pod| is_terminating(pod) && node_of(pod).is_none())
         .collect()
 }
 
@@ -52,15 +53,12 @@ pub(super) fn out_of_service<'a>(pods: &[&'a Pod], nodes: &[&Node]) -> Vec<&'a P
     let down = |node: &&&Node| {
         let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref());
         let mut taints = taints.unwrap_or_default().iter();
-        let conditions = node.status.as_ref().and_then(|s| s.conditions.as_deref());
-        let mut conditions = conditions.unwrap_or_default().iter();
-        taints.any(|taint| taint.key == OUT_OF_SERVICE)
-            && !conditions.any(|c| c.type_ == "Ready" && c.status == "True")
+        taints.any(|taint| taint.key == OUT_OF_SERVICE) && !is_ready(node)
     };
     let down = nodes.iter().filter(down);
     let down: HashSet<&str> = down.filter_map(|n| n.metadata.name.as_deref()).collect();
     let all = pods.iter().copied().filter(|pod| is_terminating(pod));
-    all.filter(|pod| node(pod).is_some_and(|node| down.contains(node)))
+    all.filter(|pod| node_of(pod).is_some_and(|node| down.contains(node)))
         .collect()
 }
 
@@ -72,7 +70,7 @@ pub(super) fn orphaned<'a>(pods: &[&'a Pod], nodes: &[&Node]) -> HashMap<&'a str
     let known: HashSet<&str> = known.collect();
     let mut orphaned: HashMap<&str, Vec<&Pod>> = HashMap::new();
     for &pod in pods {
-        if let Some(node) = node(pod).filter(|node| !known.contains(node)) {
+        if let Some(node) = node_of(pod).filter(|node| !known.contains(node)) {
             orphaned.entry(node).or_default().push(pod);
         }
     }

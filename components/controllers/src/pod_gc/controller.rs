@@ -3,28 +3,35 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use mainstay_client::Informer;
+use mainstay_client::{Informer, Key};
+use parking_lot::Mutex;
 use serde_json::json;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
-use super::choose::{is_over, orphaned, out_of_service, terminated, unscheduled};
+use super::choose::{is_going_at_once, is_over, orphaned, out_of_service, terminated, unscheduled};
 use crate::context::Context;
 use crate::discovery::is_absent;
-use crate::limits::{POD_GC_NODE_PAUSE, POD_GC_PAUSE};
+use crate::limits::POD_GC_AT_ONCE;
+use crate::nodes::is_stale;
+use crate::pods::disruption;
+
+const REASON: &str = "DeletionByPodGC";
+const ORPHANED: &str = "PodGC: node no longer exists";
 
 /// Takes away pods that nobody else does.
 pub async fn pod_gc(cx: Context) {
     let controller = Controller {
         pods: cx.informers.of(),
         nodes: cx.informers.of(),
-        missing: HashMap::new(),
+        missing: Mutex::default(),
         cx,
     };
-    controller.run().await;
+    Arc::new(controller).run().await;
 }
 
 struct Controller {
@@ -32,50 +39,52 @@ struct Controller {
     pods: Arc<Informer<Pod>>,
     nodes: Arc<Informer<Node>>,
     /// Nodes that pods are on and that were not there, and since when.
-    missing: HashMap<String, Instant>,
+    missing: Mutex<HashMap<String, Instant>>,
 }
 
 impl Controller {
-    async fn run(mut self) {
+    async fn run(self: Arc<Self>) {
         self.pods.synced().await;
         self.nodes.synced().await;
-        let mut ticks = interval(POD_GC_PAUSE);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            self.round().await;
-        }
+        // Rounds come from a queue, so that an orderly end waits for the one under way.
+        let rounds = self.cx.queue("pod_garbage_collector");
+        rounds.add(Key::new("", "round"));
+        let this = Arc::clone(&self);
+        let work = move |_: Key| {
+            let this = Arc::clone(&this);
+            async move {
+                this.round().await;
+                Ok::<_, kube::Error>(Some(this.cx.options.pod_gc_period))
+            }
+        };
+        rounds.work(1, work).await;
     }
 
-    async fn round(&mut self) {
+    async fn round(&self) {
         let pods = self.pods.cache().all();
         let nodes = self.nodes.cache().all();
         let pods: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
         let nodes: Vec<&Node> = nodes.iter().map(AsRef::as_ref).collect();
-        for pod in terminated(&pods, self.cx.options.terminated_pod_gc_threshold) {
-            self.take_away(pod, None).await;
-        }
-        for pod in out_of_service(&pods, &nodes) {
-            self.take_away(pod, None).await;
+        let threshold = self.cx.options.terminated_pod_gc_threshold;
+        self.take_away(terminated(&pods, threshold), None).await;
+        self.take_away(out_of_service(&pods, &nodes), None).await;
+        for (node, pods) in orphaned(&pods, &nodes) {
+            if self.has_long_been_missing(node) && self.is_gone(node).await {
+                self.take_away(pods, Some(ORPHANED)).await;
+            }
         }
         let orphaned = orphaned(&pods, &nodes);
         self.missing
+            .lock()
             .retain(|node, _| orphaned.contains_key(node.as_str()));
-        for (node, pods) in orphaned {
-            // A node that is being made may be seen later than its pods.
-            let now = Instant::now();
-            let since = self.missing.entry(node.to_owned()).or_insert(now);
-            if since.elapsed() < POD_GC_NODE_PAUSE || !self.is_gone(node).await {
-                continue;
-            }
-            for pod in pods {
-                let why = "PodGC: node no longer exists";
-                self.take_away(pod, Some(why)).await;
-            }
-        }
-        for pod in unscheduled(&pods) {
-            self.take_away(pod, None).await;
-        }
+        self.take_away(unscheduled(&pods), None).await;
+    }
+
+    /// A node that is being made may be seen later than its pods.
+    fn has_long_been_missing(&self, node: &str) -> bool {
+        let mut missing = self.missing.lock();
+        let since = missing.entry(node.to_owned()).or_insert_with(Instant::now);
+        since.elapsed() >= self.cx.options.pod_gc_quarantine
     }
 
     async fn is_gone(&self, node: &str) -> bool {
@@ -90,37 +99,42 @@ impl Controller {
         }
     }
 
-    /// Deletes a pod at once. One that never came to its end has failed; by
-    /// a disruption, if `why` says so.
-    async fn take_away(&self, pod: &Pod, why: Option<&str>) {
-        if let Err(error) = self.try_take_away(pod, why).await {
-            let name = pod.metadata.name.as_deref().unwrap_or_default();
-            tracing::warn!(pod = name, "{error}");
+    /// Deletes pods at once. Those that never came to their end have failed; by a disruption, if `why` says so.
+    async fn take_away(&self, pods: Vec<&Pod>, why: Option<&'static str>) {
+        let mut under_way = FuturesUnordered::new();
+        for pod in pods.into_iter().filter(|pod| !is_going_at_once(pod)) {
+            if under_way.len() >= POD_GC_AT_ONCE {
+                under_way.next().await;
+            }
+            under_way.push(self.take_one_away(pod, why));
+        }
+        while under_way.next().await.is_some() {}
+    }
+
+    async fn take_one_away(&self, pod: &Pod, why: Option<&'static str>) {
+        match self.try_take_away(pod, why).await {
+            Err(error) if !is_stale(&error) => {
+                let key = Key::of(pod);
+                tracing::warn!(pod = %key, "{error}");
+            }
+            _ => {}
         }
     }
 
-    async fn try_take_away(&self, pod: &Pod, why: Option<&str>) -> kube::Result<()> {
+    async fn try_take_away(&self, pod: &Pod, why: Option<&'static str>) -> kube::Result<()> {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let api: Api<Pod> = Api::namespaced(self.cx.client.clone(), namespace);
         if !is_over(pod) {
             let mut status = json!({"phase": "Failed"});
-            if let Some(message) = why {
-                status["conditions"] = json!([{
-                    "type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
-                    "message": message, "lastTransitionTime": second(Timestamp::now()),
-                    "observedGeneration": pod.metadata.generation,
-                }]);
+            let told = |why| disruption(pod, REASON, why, Timestamp::now());
+            if let Some(condition) = why.and_then(told) {
+                status["conditions"] = json!([condition]);
             }
             let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": status});
-            let params = PatchParams::default();
-            match api
-                .patch_status(name, &params, &Patch::Strategic(patch))
-                .await
-            {
-                Err(error) if is_absent(&error) => return Ok(()),
-                answer => answer.map(drop)?,
-            }
+            let patch = Patch::Strategic(patch);
+            api.patch_status(name, &PatchParams::default(), &patch)
+                .await?;
         }
         let how = DeleteParams {
             grace_period_seconds: Some(0),
@@ -130,16 +144,6 @@ impl Controller {
             }),
             ..DeleteParams::default()
         };
-        match api.delete(name, &how).await {
-            Err(error) if !is_absent(&error) => Err(error),
-            _ => Ok(()),
-        }
+        api.delete(name, &how).await.map(drop)
     }
-}
-
-/// Times in objects have no fractions.
-fn second(now: Timestamp) -> String {
-    Timestamp::from_second(now.as_second())
-        .unwrap_or(now)
-        .to_string()
 }
