@@ -7,7 +7,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use mainstay_client::{Key, controller_of};
 use serde_json::json;
@@ -72,19 +72,22 @@ pub(super) async fn untrack<'a>(
 impl Controller {
     /// The uid of a pod if the server still has it with the finalizer.
     async fn ask_one<'a>(&self, pod: &'a Pod) -> kube::Result<Option<&'a str>> {
+        let found = self.as_it_is(pod).await?;
+        let tracked = found.is_some_and(|found| {
+            let mut finalizers = found.metadata.finalizers.iter().flatten();
+            let same = found.metadata.uid.as_deref() == Some(uid(pod));
+            same && finalizers.any(|own| own == TRACKING)
+        });
+        Ok(tracked.then(|| uid(pod)))
+    }
+
+    /// What the server has under a pod's name. Upstream's role for this controller lets it list pods, but not get one.
+    async fn as_it_is(&self, pod: &Pod) -> kube::Result<Option<PartialObjectMeta<Pod>>> {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let client = self.cx.client.clone();
-        let api: Api<PartialObjectMeta<Pod>> = Api::namespaced(client, namespace);
-        match api.get(name(pod)).await {
-            Ok(found) => {
-                let mut finalizers = found.metadata.finalizers.iter().flatten();
-                let tracked = finalizers.any(|own| own == TRACKING);
-                let same = found.metadata.uid.as_deref() == Some(uid(pod));
-                Ok((tracked && same).then(|| uid(pod)))
-            }
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let api: Api<Pod> = Api::namespaced(self.cx.client.clone(), namespace);
+        let named = ListParams::default().fields(&format!("metadata.name={}", name(pod)));
+        let found = api.list_metadata(&named).await?;
+        Ok(found.items.into_iter().next())
     }
 
     async fn untrack_of<'a>(&self, key: &Key, pod: &'a Pod) -> (&'a Pod, kube::Result<()>) {
@@ -109,7 +112,7 @@ impl Controller {
             Err(error) if is_absent(&error) => Ok(()),
             // Another pod has its name now.
             Err(kube::Error::Api(status)) if matches!(status.code, 409 | 422) => {
-                match api.get_opt(name(pod)).await? {
+                match self.as_it_is(pod).await? {
                     Some(other) if other.metadata.uid == pod.metadata.uid => {
                         Err(kube::Error::Api(status))
                     }
