@@ -1,4 +1,4 @@
-//! One run of a controller, as if it were a process of its own.
+//! One run of a controller or of the scheduler, as if it were a process of its own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -90,6 +90,12 @@ impl Instance {
         .await;
     }
 
+    /// What its page of metrics would show.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.metrics.text()
+    }
+
     /// Waits until it has worked on something, and on everything it has been told of.
     pub async fn idle(&self) {
         wait_until(
@@ -99,11 +105,22 @@ impl Instance {
                 let text = self.metrics.text();
                 let added = sum(&text, "workqueue_adds_total{");
                 let worked = sum(&text, "workqueue_work_duration_seconds_count{");
-                (added > 0 && added == worked).then_some(())
+                let controller = added > 0 && added == worked;
+                (controller || is_idle_scheduler(&text)).then_some(())
             },
         )
         .await;
     }
+}
+
+/// It has seen the cluster, and every pod that it may try has a node or none that suits.
+fn is_idle_scheduler(text: &str) -> bool {
+    let zeros = [
+        "scheduler_goroutines{operation=\"binding\"} 0\n",
+        "scheduler_pending_pods{queue=\"active\"} 0\n",
+        "scheduler_pending_pods{queue=\"backoff\"} 0\n",
+    ];
+    zeros.iter().all(|line| text.contains(line))
 }
 
 fn sum(text: &str, metric: &str) -> u64 {

@@ -12,6 +12,8 @@
 mod faults;
 mod instance;
 mod kubelets;
+mod ledger;
+mod nodes;
 mod program;
 mod rights;
 pub mod sieve;
@@ -20,6 +22,8 @@ mod world;
 pub use faults::Faults;
 pub use instance::{Instance, Start};
 pub use kubelets::Kubelets;
+pub use ledger::Ledger;
+pub use nodes::merge;
 pub use program::Program;
 pub use rights::{client_as, with_rights_of};
 pub use world::{Scene, World};
