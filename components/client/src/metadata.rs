@@ -18,9 +18,9 @@ pub enum MetadataChange<'a> {
     /// It came, or it is another one than before.
     Seen(&'a ObjectMeta),
     /// The server said that it was deleted.
-    Deleted { uid: &'a str },
+    Deleted { key: &'a Key, uid: &'a str },
     /// A list did not have it any more.
-    Missing { uid: &'a str },
+    Missing { key: &'a Key, uid: &'a str },
     /// The first list is complete, or another one after a gap.
     Listed,
 }
@@ -74,30 +74,32 @@ impl Known {
                 let (kept, missing) = uids.partition(|(key, _)| seen.contains(key));
                 self.uids = kept;
                 let missing: HashMap<Key, Arc<str>> = missing;
-                for uid in missing.values() {
-                    tell(MetadataChange::Missing { uid });
+                for (key, uid) in &missing {
+                    tell(MetadataChange::Missing { key, uid });
                 }
                 tell(MetadataChange::Listed);
             }
             Event::Apply(object) => self.put(&object.metadata, tell),
             Event::Delete(object) => {
-                self.uids.remove(&key(&object.metadata));
+                let key = &key(&object.metadata);
+                self.uids.remove(key);
                 let uid = object.metadata.uid.as_deref().unwrap_or_default();
-                tell(MetadataChange::Deleted { uid });
+                tell(MetadataChange::Deleted { key, uid });
             }
         }
     }
 
     fn put(&mut self, meta: &ObjectMeta, tell: &mut impl FnMut(MetadataChange<'_>)) {
         let uid = meta.uid.as_deref().unwrap_or_default();
-        match self.uids.get(&key(meta)) {
+        let key = key(meta);
+        match self.uids.get(&key) {
             Some(old) if old.as_ref() == uid => {}
             other => {
                 // Deleted and made again while nobody looked.
-                if let Some(old) = other {
-                    tell(MetadataChange::Missing { uid: old });
+                if let Some(uid) = other {
+                    tell(MetadataChange::Missing { key: &key, uid });
                 }
-                self.uids.insert(key(meta), uid.into());
+                self.uids.insert(key, uid.into());
             }
         }
         tell(MetadataChange::Seen(meta));
@@ -148,8 +150,8 @@ mod tests {
             known.take(event, &mut |change| {
                 told.push(match change {
                     MetadataChange::Seen(meta) => format!("+{}", meta.uid.as_deref().unwrap_or("")),
-                    MetadataChange::Deleted { uid } => format!("-{uid}"),
-                    MetadataChange::Missing { uid } => format!("?{uid}"),
+                    MetadataChange::Deleted { uid, .. } => format!("-{uid}"),
+                    MetadataChange::Missing { uid, .. } => format!("?{uid}"),
                     MetadataChange::Listed => "listed".to_owned(),
                 });
             });

@@ -8,6 +8,7 @@ use kube::Client;
 use mainstay_client::metrics::Metrics;
 use mainstay_client::{Events, Informers, Queue, Queues};
 
+use crate::clock::Clock;
 use crate::options::Options;
 
 /// Everything a controller has; it knows nothing else.
@@ -21,6 +22,8 @@ pub struct Context {
     pub events: Events,
     pub metrics: Metrics,
     pub options: Arc<Options>,
+    /// By which schedules go.
+    pub clock: Clock,
     /// All queues of the process, which are closed before it ends.
     pub queues: Queues,
 }

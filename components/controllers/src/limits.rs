@@ -67,6 +67,12 @@ pub const JOB_BACKOFF_MAX: Duration = Duration::from_secs(600);
 /// Starts of a cron job that may be missed before it is told that they were.
 pub const CRON_MISSED_MAX: i64 = 100;
 
+/// Objects of one page of the lists by which a quota is counted.
+pub const QUOTA_LIST_PAGE: u32 = 500;
+/// How long a quota must have been as it is before what it is used up by is counted again: what was charged last
+/// is stored by then.
+pub const QUOTA_SETTLE_PAUSE: Duration = Duration::from_millis(500);
+
 /// How often pods are looked for that nobody takes away.
 pub const POD_GC_PAUSE: Duration = Duration::from_secs(20);
 /// How long a node must be missing before its pods go.

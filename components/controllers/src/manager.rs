@@ -7,6 +7,7 @@ use mainstay_client::{AccessError, Credentials, Events, Informers, Queues};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::clock::Clock;
 use crate::context::Context;
 use crate::options::Options;
 use crate::table::{Controller, OWN_IDENTITY};
@@ -68,6 +69,7 @@ pub async fn manage(
                 events,
                 metrics,
                 options,
+                clock: Clock::default(),
                 queues,
             })
             .await;

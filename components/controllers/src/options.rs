@@ -8,7 +8,7 @@ use mainstay_auth::authn::SigningKey;
 use mainstay_client::process::duration;
 
 use crate::certificates::SigningOptions;
-use crate::limits::{POD_GC_NODE_PAUSE, POD_GC_PAUSE};
+use crate::limits::{NAMESPACE_DELETION_PAUSE, POD_GC_NODE_PAUSE, POD_GC_PAUSE};
 
 /// Among them the names that work at the same time, by controller: `--concurrent-…-syncs`.
 #[derive(Args, Clone, Debug)]
@@ -33,6 +33,9 @@ pub struct Options {
     pub concurrent_replication_controller_syncs: usize,
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub concurrent_resource_quota_syncs: usize,
+    /// How often all quotas are counted anew.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m")]
+    pub resource_quota_sync_period: Duration,
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub concurrent_service_endpoint_syncs: usize,
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -105,6 +108,9 @@ pub struct Options {
     /// PEM certificates for the config map `kube-root-ca.crt`; none, and it is not kept.
     #[arg(skip)]
     pub root_ca: Option<String>,
+    /// Pause between the deletion of a namespace and that of what is in it: all apiservers must know of it.
+    #[arg(skip = NAMESPACE_DELETION_PAUSE)]
+    pub namespace_deletion_pause: Duration,
 }
 
 impl Options {

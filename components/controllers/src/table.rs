@@ -10,8 +10,8 @@ use crate::{
     account_tokens, approve_certificates, bootstrap_signer, bootstrap_token_cleaner,
     clean_certificates, cluster_role_aggregation, cron_jobs, daemonsets, deployments, disruption,
     endpoint_slices, endpoints, garbage_collector, jobs, legacy_token_cleaner, namespaces,
-    node_ipam, node_lifecycle, pod_gc, replicasets, replication_controllers, root_ca,
-    service_accounts, sign_certificates, statefulsets, taint_eviction, ttl_after_finished,
+    node_ipam, node_lifecycle, pod_gc, replicasets, replication_controllers, resource_quotas,
+    root_ca, service_accounts, sign_certificates, statefulsets, taint_eviction, ttl_after_finished,
 };
 
 /// The service account of a controller that works under the identity of the process: what it makes is what others
@@ -103,6 +103,13 @@ pub static CONTROLLERS: &[Controller] = &[
         service_account: "pod-garbage-collector",
         by_default: true,
         start: |cx| Box::pin(pod_gc(cx)),
+    },
+    Controller {
+        name: "resourcequota-controller",
+        alias: "resourcequota",
+        service_account: "resourcequota-controller",
+        by_default: true,
+        start: |cx| Box::pin(resource_quotas(cx)),
     },
     Controller {
         name: "job-controller",

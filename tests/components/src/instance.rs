@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use controllers::{Context, Options};
+use controllers::{Clock, Context, Options};
 use futures_util::future::BoxFuture;
 use kube::Config;
 use kube::client::ClientBuilder;
@@ -64,6 +64,7 @@ impl Instance {
                 client,
                 metrics: shown,
                 options: Arc::new(Options::default()),
+                clock: Clock::default(),
                 queues: Queues::default(),
             };
             start(cx).await;

@@ -154,7 +154,8 @@ impl Scene {
             .await;
     }
 
-    async fn pod_status(&self, pod: &Pod, patch: Value) {
+    /// Merges what a kubelet would tell into a pod; one that is gone is told nothing.
+    pub async fn pod_status(&self, pod: &Pod, patch: Value) {
         let name = pod.metadata.name.as_deref().unwrap();
         let patch = Patch::Merge(patch);
         let params = PatchParams::default();

@@ -7,6 +7,8 @@
 
 #[path = "controllers/certificates.rs"]
 mod certificates;
+#[path = "controllers/cronjob.rs"]
+mod cronjob;
 #[path = "controllers/daemonset.rs"]
 mod daemonset;
 #[path = "controllers/deployment.rs"]
@@ -17,14 +19,28 @@ mod disruption;
 mod endpoints;
 #[path = "controllers/eviction.rs"]
 mod eviction;
+#[path = "controllers/garbage.rs"]
+mod garbage;
+#[path = "controllers/job.rs"]
+mod job;
+#[path = "controllers/job_ends.rs"]
+mod job_ends;
+#[path = "controllers/namespace.rs"]
+mod namespace;
 #[path = "controllers/node_ipam.rs"]
 mod node_ipam;
 #[path = "controllers/nodes.rs"]
 mod nodes;
+#[path = "controllers/own_roles.rs"]
+mod own_roles;
 #[path = "controllers/pod_gc.rs"]
 mod pod_gc;
 #[path = "controllers/replicaset.rs"]
 mod replicaset;
+#[path = "controllers/resource_quota.rs"]
+mod resource_quota;
+#[path = "controllers/serviceaccount.rs"]
+mod serviceaccount;
 #[path = "controllers/statefulset.rs"]
 mod statefulset;
 #[path = "controllers/taint_eviction.rs"]

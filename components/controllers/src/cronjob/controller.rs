@@ -17,8 +17,8 @@ use super::history::old;
 use super::schedule::Schedule;
 use crate::context::Context;
 use crate::discovery::is_absent;
+use crate::each_namespace::already_exists;
 use crate::job::{COMPLETE, finished};
-use crate::namespaces::already_exists;
 use crate::pods::{namespace_goes, reason};
 
 const BY_CONTROLLER: &str = "controller";
@@ -115,7 +115,7 @@ impl Controller {
             spec,
             status: cron_job.status.clone().unwrap_or_default(),
             api: Api::namespaced(self.cx.client.clone(), &key.namespace),
-            now: Timestamp::now(),
+            now: self.cx.clock.now(),
         };
         self.look_at(&mut round, &jobs).await?;
         let started = match cron_job.metadata.deletion_timestamp {
@@ -263,12 +263,10 @@ impl Controller {
             events.warning(round.cron_job, "MissSchedule", text);
             return Ok(false);
         }
-        let job = job_name(round.cron_job, at);
-        if round
-            .active()
-            .iter()
-            .any(|own| own.name.as_deref() == Some(&job))
-        {
+        let job = Some(job_name(round.cron_job, at));
+        if round.active().iter().any(|own| own.name == job) {
+            // Perhaps by one who did not come to tell.
+            round.status.last_schedule_time = Some(Time(at));
             return Ok(false);
         }
         match round.spec.concurrency_policy.as_deref() {
@@ -310,7 +308,9 @@ impl Controller {
             // Made before, by one who did not come to tell.
             Err(error) if already_exists(&error) => match round.api.get_opt(name(&wanted)).await? {
                 Some(job) if is_controlled_by(&job, round.cron_job) => job,
-                _ => return Err(error),
+                // Somebody else's: this start is theirs, and the next one has another name.
+                Some(_) => return Ok(()),
+                None => return Err(error),
             },
             Err(error) if namespace_goes(&error) => return Ok(()),
             Err(error) => {

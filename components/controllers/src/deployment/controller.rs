@@ -6,10 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
 use kube::api::PostParams;
-use kube::core::SelectorExt as _;
-use kube::{Api, Resource as _};
-use mainstay_client::{Change, Claim, Informer, Key, Queue, Unseen, controller_of, selector};
+use mainstay_client::{Change, Claim, Informer, Key, Queue, Unseen, selector};
 
 use super::bounds::Bounds;
 use super::conditions::next_check;
@@ -18,6 +17,7 @@ use super::sets::Sets;
 use super::status::{Seen, same};
 use crate::context::Context;
 use crate::limits::UNSEEN_PAUSE;
+use crate::owners::{concerned, owner_of};
 use crate::pods::{by_controller, candidates, is_active};
 
 /// Rolls out what deployments ask for.
@@ -76,18 +76,13 @@ impl Controller {
     }
 
     fn set_changed(&self, change: &Change<'_, ReplicaSet>) {
-        if let Change::Updated { old, new } = change
-            && controller_of(old.as_ref()) != controller_of(new.as_ref())
-            && let Some(owner) = self.owner_of(old)
-        {
-            self.queue.add(Key::of(owner.as_ref()));
-        }
-        let set = change.object();
-        let Some(owner) = self.owner_of(set) else {
-            self.orphan_changed(set);
-            return;
+        let wanted = |deployment: &Deployment| {
+            let wanted = deployment.spec.as_ref().map(|spec| &spec.selector);
+            selector(wanted).ok().flatten()
         };
-        self.queue.add(Key::of(owner.as_ref()));
+        for deployment in concerned(self.deployments.cache(), change, wanted) {
+            self.queue.add(Key::of(deployment.as_ref()));
+        }
     }
 
     /// The end of a pod lets a deployment go on that waits for all old ones to end.
@@ -101,40 +96,11 @@ impl Controller {
             return;
         }
         let pod = change.object();
-        let Some(reference) = controller_of(pod.as_ref()).filter(|r| r.kind == "ReplicaSet") else {
-            return;
-        };
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let set = self.sets.cache().get(&Key::new(namespace, &reference.name));
-        let owner = set.and_then(|set| self.owner_of(&set));
+        let set = owner_of(self.sets.cache(), pod.as_ref());
+        let owner = set.and_then(|set| owner_of(self.deployments.cache(), set.as_ref()));
         if let Some(owner) = owner.filter(|owner| !Bounds::of(owner).rolling) {
             self.queue.add(Key::of(owner.as_ref()));
         }
-    }
-
-    /// Whoever selects it may want it.
-    fn orphan_changed(&self, set: &ReplicaSet) {
-        if controller_of(set).is_some() {
-            return;
-        }
-        let none = Default::default();
-        let labels = set.metadata.labels.as_ref().unwrap_or(&none);
-        let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
-        for deployment in self.deployments.cache().in_namespace(namespace) {
-            let wanted = deployment.spec.as_ref().map(|spec| &spec.selector);
-            let wanted = selector(wanted).ok().flatten();
-            if wanted.is_some_and(|wanted| wanted.matches(labels)) {
-                self.queue.add(Key::of(deployment.as_ref()));
-            }
-        }
-    }
-
-    fn owner_of(&self, set: &ReplicaSet) -> Option<Arc<Deployment>> {
-        let reference = controller_of(set).filter(|r| r.kind == "Deployment")?;
-        let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
-        let key = Key::new(namespace, &reference.name);
-        let owner = self.deployments.cache().get(&key)?;
-        (owner.meta().uid.as_deref() == Some(&reference.uid)).then_some(owner)
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<Option<Duration>> {

@@ -164,7 +164,7 @@ impl Controller {
         let mut graph = self.graph.lock();
         let work = match change {
             MetadataChange::Seen(meta) => graph.put(Node::new(resource, meta)),
-            MetadataChange::Deleted { uid } => {
+            MetadataChange::Deleted { uid, .. } => {
                 let gone = graph.get(uid).map(|node| node.identity.clone());
                 let work = graph.remove(uid);
                 if let Some(gone) = gone.filter(|_| !work.is_empty()) {
@@ -172,7 +172,7 @@ impl Controller {
                 }
                 work
             }
-            MetadataChange::Missing { uid } => graph.remove(uid),
+            MetadataChange::Missing { uid, .. } => graph.remove(uid),
             MetadataChange::Listed => Vec::new(),
         };
         drop(graph);

@@ -11,8 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use kube::api::PostParams;
-use kube::core::SelectorExt as _;
-use mainstay_client::{Change, Claim, Informer, Key, Queue, Unseen, controller_of, selector};
+use mainstay_client::{Change, Claim, Informer, Key, Queue, Unseen, selector};
 use parking_lot::Mutex;
 
 use super::backoff::Backoff;
@@ -25,6 +24,7 @@ use super::track;
 use super::untrack::{still_tracked, untrack};
 use crate::context::Context;
 use crate::limits::{DELETIONS_AT_ONCE, JOB_GATHER, UNSEEN_PAUSE};
+use crate::owners::{concerned, owner_of};
 use crate::pods::{PodControl, by_controller, candidates, is_active, namespace_goes, slow_start};
 
 /// Runs pods to their ends, as often as jobs ask for.
@@ -104,21 +104,18 @@ impl Controller {
     }
 
     fn pod_changed(&self, change: &Change<'_, Pod>) {
-        if let Change::Updated { old, new } = change
-            && controller_of(old.as_ref()) != controller_of(new.as_ref())
-            && let Some(job) = self.job_of(old)
-        {
-            self.queue.add(Key::of(job.as_ref()));
+        let wanted = |job: &Job| {
+            let wanted = job.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+            selector(wanted).ok().flatten()
+        };
+        for job in concerned(self.jobs.cache(), change, wanted) {
+            // Pods of one job often change together, and each round is a write of the status.
+            self.queue.add_after(Key::of(job.as_ref()), JOB_GATHER);
         }
         let pod = change.object();
-        match self.job_of(pod) {
-            // Pods of one job often change together, and each round is a write of the status.
-            Some(job) => self.queue.add_after(Key::of(job.as_ref()), JOB_GATHER),
-            None if matches!(change, Change::Deleted(_)) => {}
-            None => {
-                self.look_for_orphan(pod);
-                self.tell_selecting(pod);
-            }
+        let gone = matches!(change, Change::Deleted(_));
+        if !gone && owner_of(self.jobs.cache(), pod.as_ref()).is_none() {
+            self.look_for_orphan(pod);
         }
     }
 
@@ -126,33 +123,6 @@ impl Controller {
         if is_tracked(pod) {
             self.orphans.add_after(Key::of(pod), JOB_GATHER);
         }
-    }
-
-    /// Whoever selects a pod that nobody controls may want it.
-    fn tell_selecting(&self, pod: &Pod) {
-        if controller_of(pod).is_some() {
-            return;
-        }
-        let none = Default::default();
-        let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        for job in self.jobs.cache().in_namespace(namespace) {
-            let wanted = job.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-            let selector = selector(wanted).ok().flatten();
-            if selector.is_some_and(|selector| selector.matches(labels)) {
-                self.queue.add(Key::of(job.as_ref()));
-            }
-        }
-    }
-
-    pub(super) fn job_of(&self, pod: &Pod) -> Option<Arc<Job>> {
-        let reference = controller_of(pod).filter(|r| r.kind == "Job")?;
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let job = self
-            .jobs
-            .cache()
-            .get(&Key::new(namespace, &reference.name))?;
-        (job.metadata.uid.as_deref() == Some(&reference.uid)).then_some(job)
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<Option<Duration>> {

@@ -13,7 +13,6 @@ use super::conditions::Found;
 use super::content::Sweep;
 use crate::context::Context;
 use crate::discovery::{ServedResources, is_absent};
-use crate::limits::NAMESPACE_DELETION_PAUSE;
 use crate::pods::reason;
 
 /// What this controller removes from a namespace when nothing is left in it.
@@ -52,11 +51,12 @@ impl Controller {
 
     async fn run(self: Arc<Self>) {
         let queue = self.queue.clone();
+        let pause = self.cx.options.namespace_deletion_pause;
         self.namespaces.on(move |change| {
             let namespace = change.object();
             if namespace.metadata.deletion_timestamp.is_some() {
                 // Until all servers know that nothing can be created in it any more.
-                queue.add_after(Key::of(namespace.as_ref()), NAMESPACE_DELETION_PAUSE);
+                queue.add_after(Key::of(namespace.as_ref()), pause);
             }
         });
         self.namespaces.synced().await;

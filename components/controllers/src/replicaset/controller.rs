@@ -9,7 +9,6 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 use kube::Api;
 use kube::api::PostParams;
-use kube::core::SelectorExt as _;
 use mainstay_client::{
     Change, Claim, Informer, Key, Queue, Unseen, controller_of, is_controlled_by,
 };
@@ -19,9 +18,9 @@ use super::rank::sort_for_deletion;
 use super::status::{Failure, Seen, Status};
 use crate::context::Context;
 use crate::limits::{DELETIONS_AT_ONCE, REPLICAS_AT_ONCE, UNSEEN_PAUSE};
+use crate::owners::{available_after, concerned};
 use crate::pods::{
-    PodControl, by_controller, candidates, is_active, is_ready, namespace_goes, pod_from, reason,
-    slow_start,
+    PodControl, by_controller, candidates, is_active, namespace_goes, pod_from, reason, slow_start,
 };
 
 /// Keeps as many pods as replica sets ask for.
@@ -88,78 +87,14 @@ impl<O: Replicated> Controller<O> {
     }
 
     fn pod_changed(&self, change: &Change<'_, Pod>) {
-        match change {
-            // One that was being deleted when this started: nobody waits to see it come.
-            Change::Added(pod) if pod.metadata.deletion_timestamp.is_some() => self.pod_gone(pod),
-            Change::Added(pod) => match self.owner_of(pod) {
-                Some(owner) => self.queue.add(Key::of(owner.as_ref())),
-                None => self.orphan_changed(pod),
-            },
-            Change::Updated { old, new } => self.pod_updated(old, new),
-            Change::Deleted(pod) => self.pod_gone(pod),
-        }
-    }
-
-    fn pod_updated(&self, old: &Pod, new: &Pod) {
-        if new.metadata.deletion_timestamp.is_some() {
-            // Its end may take long; another one is needed now.
-            self.pod_gone(new);
-            if old.metadata.labels != new.metadata.labels {
-                self.pod_gone(old);
+        let wanted = |owner: &O| owner.selector().ok().flatten();
+        for owner in concerned(self.owners.cache(), change, wanted) {
+            let key = Key::of(owner.as_ref());
+            if let Some(pause) = available_after(change, owner.min_ready_seconds()) {
+                self.queue.add_after(key.clone(), pause);
             }
-            return;
+            self.queue.add(key);
         }
-        let moved = controller_of(old) != controller_of(new);
-        if moved && let Some(owner) = self.owner_of(old) {
-            self.queue.add(Key::of(owner.as_ref()));
-        }
-        let Some(owner) = self.owner_of(new) else {
-            if moved || old.metadata.labels != new.metadata.labels {
-                self.orphan_changed(new);
-            }
-            return;
-        };
-        let key = Key::of(owner.as_ref());
-        self.queue.add(key.clone());
-        let needs = owner.min_ready_seconds();
-        if needs > 0 && !is_ready(old) && is_ready(new) {
-            // A second more: times in conditions have no fractions.
-            let available = Duration::from_secs(u64::try_from(needs).unwrap_or(0) + 1);
-            self.queue.add_after(key, available);
-        }
-    }
-
-    fn pod_gone(&self, pod: &Pod) {
-        if let Some(owner) = self.owner_of(pod) {
-            self.queue.add(Key::of(owner.as_ref()));
-        }
-    }
-
-    /// Whoever selects it may want it.
-    fn orphan_changed(&self, pod: &Pod) {
-        if controller_of(pod).is_some() {
-            return;
-        }
-        let none = Default::default();
-        let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        for owner in self.owners.cache().in_namespace(namespace) {
-            let selector = owner.selector().ok().flatten();
-            if selector.is_some_and(|selector| selector.matches(labels)) {
-                self.queue.add(Key::of(owner.as_ref()));
-            }
-        }
-    }
-
-    /// The owner that controls a pod, if it is of this kind and still the same one.
-    fn owner_of(&self, pod: &Pod) -> Option<Arc<O>> {
-        let reference = controller_of(pod).filter(|r| r.kind == O::kind(&()))?;
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let owner = self
-            .owners
-            .cache()
-            .get(&Key::new(namespace, &reference.name))?;
-        (owner.meta().uid.as_deref() == Some(&reference.uid)).then_some(owner)
     }
 
     async fn sync(&self, key: &Key) -> Result<Option<Duration>, Failed> {

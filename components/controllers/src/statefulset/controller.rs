@@ -9,7 +9,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetSta
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::Api;
 use kube::api::PostParams;
-use kube::core::{Selector, SelectorExt as _};
+use kube::core::Selector;
 use mainstay_client::{Change, Claim, Informer, Key, Queue, Unseen, controller_of, selector};
 
 use super::act::{Act, Templates};
@@ -19,7 +19,8 @@ use super::status::{Counted, same};
 use crate::context::Context;
 use crate::history::{History, snapshot, template_of};
 use crate::limits::UNSEEN_PAUSE;
-use crate::pods::{by_controller, candidates, is_ready};
+use crate::owners::{available_after, concerned};
+use crate::pods::{by_controller, candidates};
 
 /// Keeps the pods of stateful sets, each with its identity.
 pub async fn statefulsets(cx: Context) {
@@ -78,54 +79,13 @@ impl Controller {
     }
 
     fn pod_changed(&self, change: &Change<'_, Pod>) {
-        let mut became_ready = false;
-        if let Change::Updated { old, new } = change {
-            became_ready = !is_ready(old) && is_ready(new);
-            if controller_of(old.as_ref()) != controller_of(new.as_ref())
-                && let Some(owner) = self.owner_of(old)
-            {
-                self.queue.add(Key::of(owner.as_ref()));
+        for set in concerned(self.sets.cache(), change, wanted) {
+            let key = Key::of(set.as_ref());
+            if let Some(pause) = available_after(change, min_ready(&set)) {
+                self.queue.add_after(key.clone(), pause);
             }
+            self.queue.add(key);
         }
-        let pod = change.object();
-        let Some(owner) = self.owner_of(pod) else {
-            self.orphan_changed(pod);
-            return;
-        };
-        let key = Key::of(owner.as_ref());
-        self.queue.add(key.clone());
-        let needs = min_ready(&owner);
-        if became_ready && needs > 0 {
-            // A second more: times in conditions have no fractions.
-            let seconds = u64::try_from(needs).unwrap_or(0) + 1;
-            self.queue.add_after(key, Duration::from_secs(seconds));
-        }
-    }
-
-    /// Whoever selects it may want it.
-    fn orphan_changed(&self, pod: &Pod) {
-        if controller_of(pod).is_some() {
-            return;
-        }
-        let none = Default::default();
-        let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        for set in self.sets.cache().in_namespace(namespace) {
-            let wanted = wanted(&set);
-            if wanted.is_some_and(|wanted| wanted.matches(labels)) {
-                self.queue.add(Key::of(set.as_ref()));
-            }
-        }
-    }
-
-    fn owner_of(&self, pod: &Pod) -> Option<Arc<StatefulSet>> {
-        let reference = controller_of(pod).filter(|r| r.kind == "StatefulSet")?;
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let owner = self
-            .sets
-            .cache()
-            .get(&Key::new(namespace, &reference.name))?;
-        (owner.metadata.uid.as_deref() == Some(&reference.uid)).then_some(owner)
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<Option<Duration>> {
