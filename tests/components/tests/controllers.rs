@@ -31,8 +31,6 @@ mod namespace;
 mod node_ipam;
 #[path = "controllers/nodes.rs"]
 mod nodes;
-#[path = "controllers/own_roles.rs"]
-mod own_roles;
 #[path = "controllers/pod_gc.rs"]
 mod pod_gc;
 #[path = "controllers/replicaset.rs"]
