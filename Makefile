@@ -5,6 +5,8 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/mainstay/target
 # Where the cluster of `make up` keeps its data, logs and process ids.
 export MAINSTAY_RUN ?= $(CURDIR)/run
 CARGO ?= cargo
+# As in scripts/lib.sh: one choice of packages, so that nothing is compiled twice.
+ALL := --release --workspace --exclude mainstay-sim
 
 .PHONY: help up down setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick bench-components bench-components-quick crash compare-upstream sim jepsen jepsen-short jepsen-apiserver jepsen-control jepsen-planted
 
@@ -21,7 +23,7 @@ setup: ## install what building needs (Debian packages)
 	@scripts/setup
 
 build: setup ## build the servers
-	$(CARGO) build --release -p kvstore -p apiserver -p controllers -p scheduler -p fakenodes
+	@scripts/build
 
 test: setup ## all tests that fit into minutes
 	@scripts/test
@@ -31,7 +33,7 @@ test-etcd: setup ## the apiserver on real etcds instead of our store: 3.4, 3.5 a
 
 verify: setup ## formatting, lints and tests; writes nothing
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --workspace --exclude mainstay-sim --all-targets -- -D warnings
+	$(CARGO) clippy $(ALL) --all-targets -- -D warnings
 	$(CARGO) clippy --release -p mainstay-sim --features planted --all-targets -- -D warnings
 	@scripts/test
 
@@ -40,27 +42,25 @@ fix: ## format, and fix what lints can fix
 	$(CARGO) clippy --release --workspace --all-targets --fix --allow-dirty --allow-staged
 
 bench: build ## side by side with Debian's etcd, about 25 minutes
-	$(CARGO) run --release -p mainstay-bench -- compare --subject-bin $(CARGO_TARGET_DIR)/release/kvstore
+	$(CARGO) run $(ALL) --bin mainstay-bench -- compare --subject-bin $(CARGO_TARGET_DIR)/release/kvstore
 
 bench-quick: build ## the same in about 3 minutes
-	$(CARGO) run --release -p mainstay-bench -- compare --quick --subject-bin $(CARGO_TARGET_DIR)/release/kvstore
+	$(CARGO) run $(ALL) --bin mainstay-bench -- compare --quick --subject-bin $(CARGO_TARGET_DIR)/release/kvstore
 
 # Other stacks for `make bench-apiserver`, such as WITH=--with=upstream=PATH/kube-apiserver,PATH/etcd
 WITH ?=
 
 bench-apiserver: build ## apiservers under load: requests, lists, watchers, memory; about 10 minutes
-	$(CARGO) run --release -p mainstay-bench -- apiserver $(WITH)
+	$(CARGO) run $(ALL) --bin mainstay-bench -- apiserver $(WITH)
 
 bench-apiserver-quick: build ## the same in about 2 minutes
-	$(CARGO) run --release -p mainstay-bench -- apiserver --quick $(WITH)
+	$(CARGO) run $(ALL) --bin mainstay-bench -- apiserver --quick $(WITH)
 
-bench-components: ## a whole control plane on 100, 1,000 and 5,000 fake nodes; about 10 minutes
-	$(CARGO) build --release --workspace --exclude mainstay-sim --bins
-	$(CARGO_TARGET_DIR)/release/mainstay-bench components
+bench-components: build ## a whole control plane on 100, 1,000 and 5,000 fake nodes; about 10 minutes
+	$(CARGO) run $(ALL) --bin mainstay-bench -- components
 
-bench-components-quick: ## the same on 100 nodes, about a minute
-	$(CARGO) build --release --workspace --exclude mainstay-sim --bins
-	$(CARGO_TARGET_DIR)/release/mainstay-bench components --quick
+bench-components-quick: build ## the same on 100 nodes, about a minute
+	$(CARGO) run $(ALL) --bin mainstay-bench -- components --quick
 
 # Seeds of `make sim`, and the first of them.
 SEEDS ?= 20000
@@ -70,36 +70,36 @@ sim: setup ## simulate SEEDS=20000 runs from seed FROM=1: the real member on sim
 	$(CARGO) run --release -p mainstay-sim -- run --seeds $(SEEDS) --from $(FROM)
 
 crash: build ## 200 rounds of kill -9 under load
-	$(CARGO) run --release -p mainstay-tests --bin crash
+	$(CARGO) run $(ALL) --bin crash
 
 # More flags for the comparison, as in `make compare-upstream COMPARE="--only sessions"`.
 COMPARE ?=
 
 compare-upstream: setup ## side by side with upstream's kube-apiserver, built from source once (needs Go, 15 minutes)
 	@status=0; scripts/upstream || status=$$?; test $$status -eq 0 -o $$status -eq 3
-	$(CARGO) build --release -p kvstore -p apiserver
-	$(CARGO) run --release -p mainstay-tests --bin compare_upstream -- --out $(MAINSTAY_RUN)/upstream $(COMPARE)
+	@scripts/build
+	$(CARGO) run $(ALL) --bin compare_upstream -- --out $(MAINSTAY_RUN)/upstream $(COMPARE)
 
 # More flags for the fault tests, as in `make jepsen JEPSEN="--filter partition --time 60"`.
 JEPSEN ?=
 
 jepsen: build ## fault tests on real processes: the whole menu, about an hour; reports in run/jepsen
 	@scripts/setup faults
-	$(CARGO) run --release -p mainstay-jepsen -- menu $(JEPSEN)
+	$(CARGO) run $(ALL) --bin mainstay-jepsen -- menu $(JEPSEN)
 
 jepsen-short: build ## a few of them, under five minutes
-	$(CARGO) run --release -p mainstay-jepsen -- short $(JEPSEN)
+	$(CARGO) run $(ALL) --bin mainstay-jepsen -- short $(JEPSEN)
 
 jepsen-apiserver: build ## two apiservers on three members under every nemesis of theirs, about twenty minutes
 	@scripts/setup faults
-	$(CARGO) run --release -p mainstay-jepsen -- apiservers $(JEPSEN)
+	$(CARGO) run $(ALL) --bin mainstay-jepsen -- apiservers $(JEPSEN)
 
 jepsen-control: setup ## the same menu against Debian's etcd, where it must find nothing
 	@scripts/setup faults
-	$(CARGO) run --release -p mainstay-jepsen -- menu --subject etcd --out run/jepsen-etcd $(JEPSEN)
+	$(CARGO) run $(ALL) --bin mainstay-jepsen -- menu --subject etcd --out run/jepsen-etcd $(JEPSEN)
 
 jepsen-planted: setup ## bugs on purpose: each must be caught by the run that is named for it
-	$(CARGO) build --release -p kvstore -p apiserver
-	$(CARGO) build --release --workspace --exclude mainstay-sim --features kvstore/planted --bin kvstore-planted
-	$(CARGO) build --release --workspace --exclude mainstay-sim --features apiserver/planted --bin apiserver-planted
-	$(CARGO) test --release --workspace --exclude mainstay-sim --test planted --test planted_api -- --ignored --nocapture --test-threads=1
+	@scripts/build
+	$(CARGO) build $(ALL) --features kvstore/planted --bin kvstore-planted
+	$(CARGO) build $(ALL) --features apiserver/planted --bin apiserver-planted
+	$(CARGO) test $(ALL) --test planted --test planted_api -- --ignored --nocapture --test-threads=1

@@ -15,6 +15,12 @@ MEMBERS=(m1 m2 m3)
 CLIENT_PORTS=(2379 22379 32379)
 PEER_PORTS=(2380 22380 32380)
 
+# One choice of packages for builds and tests: with another one cargo unites other features and compiles half of it
+# again. The simulation is apart: it replaces functions of the C library and has bugs planted.
+ALL=(--release --workspace --exclude mainstay-sim)
+# The programs for users.
+SERVERS=(kvstore apiserver controllers scheduler fake-nodes)
+
 say() { printf '%s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
