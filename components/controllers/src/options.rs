@@ -13,36 +13,36 @@ use crate::limits::{NAMESPACE_DELETION_PAUSE, POD_GC_NODE_PAUSE, POD_GC_PAUSE};
 /// Among them the names that work at the same time, by controller: `--concurrent-…-syncs`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = 5)]
     pub concurrent_cron_job_syncs: usize,
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = 2)]
     pub concurrent_daemonset_syncs: usize,
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = 5)]
     pub concurrent_deployment_syncs: usize,
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = 5)]
     pub concurrent_endpoint_syncs: usize,
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = 20)]
     pub concurrent_gc_syncs: usize,
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = 5)]
     pub concurrent_job_syncs: usize,
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = 10)]
     pub concurrent_namespace_syncs: usize,
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = 5)]
     pub concurrent_replicaset_syncs: usize,
-    #[arg(long = "concurrent-rc-syncs", value_name = "N", default_value_t = 5)]
+    #[arg(long = "concurrent-rc-syncs", value_name = "N", value_parser = workers, default_value_t = 5)]
     pub concurrent_replication_controller_syncs: usize,
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = 5)]
     pub concurrent_resource_quota_syncs: usize,
     /// How often all quotas are counted anew.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m")]
     pub resource_quota_sync_period: Duration,
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = 5)]
     pub concurrent_service_endpoint_syncs: usize,
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = 5)]
     pub concurrent_serviceaccount_token_syncs: usize,
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = 5)]
     pub concurrent_statefulset_syncs: usize,
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = 5)]
     pub concurrent_ttl_after_finished_syncs: usize,
     /// Finished pods that are kept; none are deleted if it is 0.
     #[arg(long, value_name = "N", default_value_t = 12_500)]
@@ -119,7 +119,26 @@ impl Options {
     /// # Errors
     /// Says why.
     pub fn check(&self) -> Result<(), String> {
+        let rounds = [
+            ("--node-monitor-period", self.node_monitor_period),
+            (
+                "--resource-quota-sync-period",
+                self.resource_quota_sync_period,
+            ),
+        ];
+        if let Some((flag, _)) = rounds.iter().find(|(_, period)| period.is_zero()) {
+            return Err(format!("{flag} must be longer than 0"));
+        }
         crate::node_ipam::check(self)
+    }
+}
+
+/// How many work at the same time: without anybody nothing would be done.
+fn workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("there must be one at least".to_owned()),
+        Ok(workers) => Ok(workers),
+        Err(_) => Err("not a number".to_owned()),
     }
 }
 
@@ -145,5 +164,16 @@ mod tests {
         assert_eq!(options.node_monitor_grace_period.as_secs(), 50);
         assert_eq!(options.node_startup_grace_period.as_secs(), 60);
         assert!(!options.allocate_node_cidrs);
+        assert_eq!(options.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_period_of_nothing_ended_the_process_later_on() {
+        let refused = Options {
+            node_monitor_period: Duration::ZERO,
+            ..Options::default()
+        };
+        let why = refused.check().expect_err("rounds without a pause");
+        assert!(why.contains("--node-monitor-period"), "{why}");
     }
 }
