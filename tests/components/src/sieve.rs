@@ -16,29 +16,43 @@ pub async fn ended_after_every_write(
     scenario: impl AsyncFn(&Scene),
 ) -> usize {
     let settled = async || writes_nothing_more(world, start.clone()).await;
-    ended_after_every_write_and(world, start.clone(), scenario, settled).await
+    // The last write shows before its answer is counted.
+    let rest = async |first: &Instance| first.idle().await;
+    play(world, start.clone(), scenario, rest, settled).await
 }
 
-/// The same, for controllers whose being settled shows in another way.
+/// The same, for controllers whose being settled shows in another way. The last write may not be counted.
 pub async fn ended_after_every_write_and(
     world: &World,
     start: impl Start,
     scenario: impl AsyncFn(&Scene),
     settled: impl AsyncFn(),
 ) -> usize {
+    play(world, start, scenario, async |_: &Instance| {}, settled).await
+}
+
+async fn play(
+    world: &World,
+    start: impl Start,
+    scenario: impl AsyncFn(&Scene),
+    rest: impl AsyncFn(&Instance),
+    settled: impl AsyncFn(),
+) -> usize {
     for write in 1..WRITES_MAX {
         let scene = world.scene().await;
         let first = Instance::start(&world.config, start.clone(), Faults::ending_after(write));
         let faults = first.faults.clone();
-        let successor = async {
-            faults.ended().await;
-            drop(first);
-            let _successor = Instance::start(&world.config, start.clone(), Faults::default());
-            std::future::pending::<()>().await;
-        };
+        let mut playing = std::pin::pin!(scenario(&scene));
         tokio::select! {
-            () = scenario(&scene) => {}
-            () = successor => {}
+            () = &mut playing => tokio::select! {
+                () = rest(&first) => drop(first),
+                () = faults.ended() => drop(first),
+            },
+            () = faults.ended() => {
+                drop(first);
+                let _successor = Instance::start(&world.config, start.clone(), Faults::default());
+                playing.await;
+            }
         }
         settled().await;
         if faults.writes() < write {

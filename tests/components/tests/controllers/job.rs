@@ -267,11 +267,12 @@ async fn two_controllers_count_what_one_counts() {
     let status = job.status.unwrap();
     let counted = status.succeeded.unwrap_or(0) + status.failed.unwrap_or(0);
     following.abort();
-    // Together they may make one too many, which is deleted and has failed.
-    assert_eq!(
-        usize::try_from(counted).unwrap(),
-        pods.lock().unwrap().len()
-    );
+    // Together they may make some too many, which are deleted and have failed; one that the other made when the job was
+    // complete already is not counted any more. None is counted twice.
+    let seen = pods.lock().unwrap().len();
+    let counted = usize::try_from(counted).unwrap();
+    assert!(counted <= seen, "{counted} of {seen}: {status:?}");
+    assert!(status.succeeded >= Some(4), "{status:?}");
     assert!(status.failed >= Some(4), "{status:?}");
 }
 
