@@ -296,7 +296,8 @@ async fn a_suspended_job_has_no_pods_and_its_time_begins_anew_when_it_is_resumed
     let world = World::start().await;
     let scene = world.scene().await;
     let instance = Instance::start(&world.config, start, Faults::default());
-    let fields = json!({"parallelism": 2, "completions": 2, "suspend": true});
+    // One pod: what is deleted counts as failed, as upstream, and two failures are a pause of 20 s.
+    let fields = json!({"parallelism": 1, "completions": 1, "suspend": true});
     let _: Job = scene.create(manifest(fields)).await;
     let suspended = |status: &Value| {
         let condition = &status["conditions"][0];
@@ -316,10 +317,10 @@ async fn a_suspended_job_has_no_pods_and_its_time_begins_anew_when_it_is_resumed
             .await;
     };
     suspend(false).await;
-    for pod in has_running(&scene, 2).await {
+    for pod in has_running(&scene, 1).await {
         scene.runs(&pod, true).await;
     }
-    let status = tells(&scene, json!({"active": 2, "ready": 2})).await;
+    let status = tells(&scene, json!({"active": 1, "ready": 1})).await;
     assert_eq!(suspended(&status), text("Suspended", "False", "JobResumed"));
     assert!(status["startTime"].is_string());
     suspend(true).await;
@@ -334,10 +335,10 @@ async fn a_suspended_job_has_no_pods_and_its_time_begins_anew_when_it_is_resumed
     .await;
     assert_eq!(conditions(&status), ["Suspended"]);
     suspend(false).await;
-    for pod in has_running(&scene, 2).await {
+    for pod in has_running(&scene, 1).await {
         exits(&scene, &pod, 0).await;
     }
-    completes(&scene, json!({"succeeded": 2})).await;
+    completes(&scene, json!({"succeeded": 1})).await;
     drop(instance);
     writes_nothing_more(&world, start).await;
 }

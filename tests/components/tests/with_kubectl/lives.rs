@@ -82,7 +82,6 @@ const ORPHANS: &[(&str, &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not run yet since what it found was mended"]
 async fn jobs_complete_and_deletions_cascade_or_do_not() {
     let Some(plane) = Plane::start().await else {
         return;

@@ -135,7 +135,6 @@ async fn a_deployment_is_rolled_out_undone_paused_resumed_restarted_and_scaled()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not run yet since what it found was mended"]
 async fn sets_are_rolled_out_and_undone() {
     let Some(plane) = Plane::start().await else {
         return;
