@@ -56,7 +56,7 @@ bench-apiserver: build ## apiservers under load: requests, lists, watchers, memo
 bench-apiserver-quick: build ## the same in about 2 minutes
 	$(CARGO) run $(ALL) --bin mainstay-bench -- apiserver --quick $(WITH)
 
-bench-components: build ## a whole control plane on 100, 1,000 and 5,000 fake nodes; about 10 minutes
+bench-components: build ## a whole control plane on 100, 1,000 and 5,000 fake nodes; about 6 minutes
 	$(CARGO) run $(ALL) --bin mainstay-bench -- components
 
 bench-components-quick: build ## the same on 100 nodes, about a minute
