@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use mainstay_tests::wait_until;
 use tokio::io::AsyncReadExt as _;
+use tokio::process::ChildStdout;
 
 use crate::DONE;
 use crate::plane::Plane;
@@ -100,6 +101,9 @@ async fn watched(plane: &Plane) {
             .command(&["get", "pods", "-w", "--no-headers", "--output-watch-events"]);
     let mut watching = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut out = watching.stdout.take().unwrap();
+    // What was there before is the sign that it watches: a pod made earlier may be running by its first line.
+    let mut text = String::new();
+    read_until(&mut out, &mut text, "ADDED").await;
     plane
         .session(&[
             ("run one --image=busybox", "created"),
@@ -110,16 +114,7 @@ async fn watched(plane: &Plane) {
             ("delete pod one", "deleted"),
         ])
         .await;
-    let mut text = String::new();
-    let reading = async {
-        let mut bytes = [0; 4096];
-        while !text.contains("DELETED") {
-            let read = out.read(&mut bytes).await.unwrap();
-            assert!(read > 0, "the watch has ended: {text}");
-            text.push_str(&String::from_utf8_lossy(&bytes[..read]));
-        }
-    };
-    tokio::time::timeout(DONE, reading).await.unwrap();
+    read_until(&mut out, &mut text, "DELETED").await;
     let words = |line: &str| {
         line.split_whitespace()
             .map(str::to_owned)
@@ -145,4 +140,19 @@ async fn watched(plane: &Plane) {
     );
     watching.kill().await.unwrap();
     wait_until("it has ended", DONE, async || watching.try_wait().unwrap()).await;
+}
+
+/// Appends what `out` says to `text` until that holds `sign`.
+async fn read_until(out: &mut ChildStdout, text: &mut String, sign: &str) {
+    let reading = async {
+        let mut bytes = [0; 4096];
+        while !text.contains(sign) {
+            let read = out.read(&mut bytes).await.unwrap();
+            assert!(read > 0, "the watch has ended: {text}");
+            text.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
+    };
+    if tokio::time::timeout(DONE, reading).await.is_err() {
+        panic!("no {sign} in what is watched: {text}");
+    }
 }
