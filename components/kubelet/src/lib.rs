@@ -1,0 +1,10 @@
+//! Kubernetes' kubelet: runs a node's pods through a CRI runtime.
+//!
+//! What shall happen to a pod next is a pure function of its spec, of what the runtime was seen to run, and of the
+//! time. What a container is to its pod stands in the labels and annotations it was created with ([`labels`]), under
+//! upstream's names: a kubelet that starts anew finds everything as it was and disturbs nothing.
+
+#![forbid(unsafe_code)]
+
+pub mod labels;
+pub mod limits;
