@@ -26,6 +26,7 @@ pub mod metrics;
 mod owners;
 mod pace;
 pub mod process;
+pub mod quantity;
 mod queue;
 mod queues;
 mod serve;

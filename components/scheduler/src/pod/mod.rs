@@ -2,12 +2,10 @@
 
 mod info;
 mod ports;
-mod quantity;
 mod requests;
 mod term;
 
 pub use info::PodInfo;
 pub(crate) use ports::HostPort;
-pub(crate) use quantity::quantity;
 pub(crate) use requests::Amounts;
 pub(crate) use term::{PodTerm, Terms};

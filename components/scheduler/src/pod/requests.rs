@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::api::resource;
+use mainstay_client::quantity::{milli, whole};
 
-use super::quantity::{milli, quantity};
 use crate::limits::{CPU_ASSUMED_MILLI, MEMORY_ASSUMED_BYTES};
 
 type List = BTreeMap<String, resource::Quantity>;
@@ -32,9 +32,9 @@ impl Amounts {
     fn set(&mut self, name: &str, amount: &resource::Quantity) {
         match name {
             "cpu" => self.cpu = milli(amount),
-            "memory" => self.memory = quantity(amount),
-            "ephemeral-storage" => self.ephemeral = quantity(amount),
-            name => *self.extended_mut(name) = quantity(amount),
+            "memory" => self.memory = whole(amount),
+            "ephemeral-storage" => self.ephemeral = whole(amount),
+            name => *self.extended_mut(name) = whole(amount),
         }
     }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
+use mainstay_client::quantity::whole;
 
 use super::changes::Entry;
 use super::state::{NodeIndex, Snapshot};
-use crate::pod::{Amounts, quantity};
+use crate::pod::Amounts;
 
 /// What is another than before about a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +90,7 @@ impl Snapshot {
         let list = status.and_then(|status| status.allocatable.as_ref());
         let mut amounts = Amounts::of(list);
         amounts.extended.retain(|(name, _)| name != "pods");
-        let pods = list.and_then(|list| list.get("pods")).map_or(0, quantity);
+        let pods = list.and_then(|list| list.get("pods")).map_or(0, whole);
         self.columns.offer(index, &amounts, pods)
     }
 

@@ -3,12 +3,14 @@
 use k8s_openapi::apimachinery::pkg::api::resource;
 
 /// In whole units, rounded up; what is no quantity counts as none.
-pub(crate) fn quantity(quantity: &resource::Quantity) -> i64 {
+#[must_use]
+pub fn whole(quantity: &resource::Quantity) -> i64 {
     scaled(&quantity.0, 1).unwrap_or(0)
 }
 
 /// In thousandths, rounded up.
-pub(crate) fn milli(quantity: &resource::Quantity) -> i64 {
+#[must_use]
+pub fn milli(quantity: &resource::Quantity) -> i64 {
     scaled(&quantity.0, 1000).unwrap_or(0)
 }
 
@@ -87,7 +89,7 @@ mod tests {
             ("x", 0, 0),
         ] {
             let given = resource::Quantity(text.to_owned());
-            assert_eq!(quantity(&given), whole, "{text}");
+            assert_eq!(self::whole(&given), whole, "{text}");
             assert_eq!(milli(&given), thousandths, "{text}");
         }
     }
