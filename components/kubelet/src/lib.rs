@@ -8,3 +8,4 @@
 
 pub mod labels;
 pub mod limits;
+pub mod spec;

@@ -14,3 +14,12 @@ pub const PULL_BACKOFF_MAX: Duration = Duration::from_secs(300);
 pub const GRACE_SECONDS: i64 = 30;
 /// Least grace that a container gets, in seconds: upstream's.
 pub const GRACE_SECONDS_MIN: i64 = 2;
+
+/// Servers in a pod's resolv.conf: what resolvers read.
+pub const DNS_NAMESERVERS_MAX: usize = 3;
+/// Domains in its search list,
+pub const DNS_SEARCHES_MAX: usize = 32;
+/// their length together with the blanks between them,
+pub const DNS_SEARCH_BYTES_MAX: usize = 2048;
+/// and the length of each.
+pub const DNS_SEARCH_DOMAIN_BYTES_MAX: usize = 253;
