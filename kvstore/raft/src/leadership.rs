@@ -24,7 +24,7 @@ use crate::peer::Purpose;
 const SILENCE_TICK: Duration = Duration::from_millis(100);
 /// How long a stalled leader tries to tell how long its leases still last.
 const LEASE_CHECKPOINT_LIMIT: Duration = Duration::from_millis(500);
-/// How often disk and log are looked at.
+/// How often disk, log and members are looked at.
 const DISK_TICK: Duration = Duration::from_millis(250);
 
 impl<E: Env> Inner<E> {
@@ -84,15 +84,11 @@ impl<E: Env> Inner<E> {
         }
     }
 
-    /// Hands leadership over when the disk stalls, keeps the log's size in bounds, and notices that this
-    /// member was removed.
-    pub(crate) async fn run_disk_watch(self: Arc<Self>) {
+    /// Hands leadership over when the disk stalls. On its own, because nothing here may wait for that disk.
+    pub(crate) async fn run_stall_watch(self: Arc<Self>) {
         let mut tick = interval(DISK_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut snapshot_at = self.wal.stats().bytes;
-        let mut noted = Vec::new();
         let mut handed_over = None;
-        let mut led_at = Instant::now();
         loop {
             tick.tick().await;
             if handed_over.is_none_or(|at: Instant| at.elapsed() > DISK_STALL_HANDOVER)
@@ -100,6 +96,17 @@ impl<E: Env> Inner<E> {
             {
                 handed_over = Some(Instant::now());
             }
+        }
+    }
+
+    /// Keeps the log's size in bounds, and what is on disk beside it up to date.
+    pub(crate) async fn run_disk_watch(self: Arc<Self>) {
+        let mut tick = interval(DISK_TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut snapshot_at = self.wal.stats().bytes;
+        let mut noted = Vec::new();
+        loop {
+            tick.tick().await;
             let keep = self.shared.space.log_keep_bytes;
             if self.wal.disk_bytes() > keep.saturating_add(keep / 4) {
                 self.purge_log(keep).await;
@@ -112,10 +119,21 @@ impl<E: Env> Inner<E> {
                 }
             }
             let members = self.shared.members.load();
+            self.note_contacts(&members, &mut noted).await;
+        }
+    }
+
+    /// Notices who was removed, this member among them.
+    pub(crate) async fn run_removal_watch(self: Arc<Self>) {
+        let mut tick = interval(DISK_TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut led_at = Instant::now();
+        loop {
+            tick.tick().await;
+            let members = self.shared.members.load();
             for id in &members.removed {
                 self.links.forget(*id);
             }
-            self.note_contacts(&members, &mut noted).await;
             if members.removed.contains(&self.member_id()) {
                 self.stop_with(StopReason::Removed);
             }

@@ -275,7 +275,9 @@ fn run<E: Env>(inner: &Arc<Inner<E>>, refused: mpsc::Receiver<Refusal>) -> Resul
     });
     tokio::spawn(Arc::clone(inner).run_read_rounds());
     tokio::spawn(Arc::clone(inner).run_leader_watch());
+    tokio::spawn(Arc::clone(inner).run_stall_watch());
     tokio::spawn(Arc::clone(inner).run_disk_watch());
+    tokio::spawn(Arc::clone(inner).run_removal_watch());
     tokio::spawn(Arc::clone(inner).run_leases());
     tokio::spawn(Arc::clone(inner).run_promotions());
     tokio::spawn(Arc::clone(inner).run_refusals(refused));
