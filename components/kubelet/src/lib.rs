@@ -9,3 +9,4 @@
 pub mod labels;
 pub mod limits;
 pub mod spec;
+pub mod volumes;

@@ -20,10 +20,12 @@ mod security;
 mod service_env;
 mod signals;
 
+pub(crate) use amounts::amount;
 pub use container::{ContainerInput, container_config};
 pub use environment::{Environment, EnvironmentSources, Objects};
 pub use error::ConfigError;
 pub use expand::expand;
+pub(crate) use fields::file_field;
 pub use hostname::Hostname;
 pub use layout::{Layout, container_log, uid_of_logs};
 pub use node_facts::NodeFacts;
