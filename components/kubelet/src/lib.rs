@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cgroups;
 pub mod labels;
 pub mod limits;
 pub mod spec;

@@ -45,3 +45,10 @@ pub const OBJECT_PAUSE_MAX: Duration = Duration::from_secs(30);
 pub const OBJECTS_MAX: usize = 2500;
 /// How long somebody who needs an object waits for the first answer about it.
 pub const OBJECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Attempts to remove a pod's cgroup, in which a process may still be ending,
+pub const CGROUP_ATTEMPTS: u32 = 20;
+/// and the pause between two.
+pub const CGROUP_PAUSE: Duration = Duration::from_millis(50);
+/// Cgroups within a pod's. Deeper ones are a mistake or an attack.
+pub const CGROUP_DEPTH_MAX: usize = 64;
