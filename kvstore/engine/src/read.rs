@@ -2,6 +2,7 @@
 
 use crate::{Batch, Cf, EngineError, FileSum, OnCorruption, Pace, Scrub, Scrubbed};
 use bytes::Bytes;
+use std::any::Any;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -117,6 +118,11 @@ pub trait Engine: Read + Send + Sync + 'static {
     /// Who is to be told, besides the caller, when stored bytes turn out to be damaged. The first one stays.
     /// An engine without a disk has nothing to tell.
     fn on_corruption(&self, _tell: OnCorruption) {}
+
+    /// Drops `guard` once the engine is dropped and its files are closed; an engine without files does so at once.
+    fn keep_until_closed(&self, guard: Box<dyn Any + Send>) {
+        drop(guard);
+    }
 
     /// Reads what is on disk and compares it with its checksums. Slow; meant for a background thread, which
     /// `pace` holds back. An engine without a disk has nothing to check.

@@ -162,10 +162,13 @@ impl StateDir {
         Ok(folder)
     }
 
-    /// Makes a received checkpoint the current database and returns its folder. Everything in it is
-    /// on disk before the pointer moves.
+    /// Makes a received checkpoint the current database and returns its folder, and that of the database before it, to be
+    /// dropped when that is closed. Everything in the new one is on disk before the pointer moves.
     /// After a failure it can be tried again.
-    pub(crate) fn install(&self, snapshot: &mut SnapshotDir) -> io::Result<PathBuf> {
+    pub(crate) fn install(
+        &self,
+        snapshot: &mut SnapshotDir,
+    ) -> io::Result<(PathBuf, Option<SnapshotDir>)> {
         files::sync_all(&*self.disk, &snapshot.path)?;
         self.disk.sync_dir(&self.root)?;
         let name = snapshot.path.file_name().and_then(|name| name.to_str());
@@ -173,8 +176,16 @@ impl StateDir {
         // A pointer whose sync fails may be on disk all the same: from here on the folder stays, and the next start
         // removes it if nothing names it.
         snapshot.owned = false;
+        // It stays until the next start if the pointer is damaged, or names the new one since an attempt whose sync failed.
+        let before = self.current().ok().flatten();
+        let before = before.filter(|path| *path != snapshot.path);
         self.set_current(name)?;
-        Ok(snapshot.path.clone())
+        let before = before.map(|path| SnapshotDir {
+            disk: Arc::clone(&self.disk),
+            path,
+            owned: true,
+        });
+        Ok((snapshot.path.clone(), before))
     }
 }
 
@@ -196,15 +207,22 @@ mod tests {
         let dir = StateDir::open(disk.clone(), root.clone()).expect("open");
         assert_eq!(dir.current().expect("nothing yet"), None);
         let mut first = dir.new_database().expect("folder");
-        let first = dir.install(&mut first).expect("install");
+        let first = dir.install(&mut first).expect("install").0;
         assert_eq!(dir.current().expect("current"), Some(first.clone()));
 
         let mut received = dir.new_database().expect("folder");
         files::replace(&*disk, &received.path().join("f"), &[b"x"]).expect("write");
-        let second = dir.install(&mut received).expect("install");
+        let (second, before) = dir.install(&mut received).expect("install");
+        assert_eq!(
+            before.as_ref().map(SnapshotDir::path),
+            Some(first.as_path())
+        );
         assert_eq!(dir.current().expect("current"), Some(second.clone()));
         let there = |path: &Path| disk.list(&root).expect("list").contains(&name(path));
         assert!(disk.content(&second.join("f")).is_some() && there(&first));
+        // The one before it takes as much room again for as long as it stays.
+        drop(before);
+        assert!(!there(&first));
 
         disk.crash(Crash::PowerNothingKept);
         let again = StateDir::open(disk.clone(), root.clone()).expect("reopen");
@@ -235,7 +253,7 @@ mod tests {
             let root = PathBuf::from("state");
             let dir = StateDir::open(disk.clone(), root.clone()).expect("open");
             let mut first = dir.new_database().expect("folder");
-            let first = dir.install(&mut first).expect("install");
+            let (first, _) = dir.install(&mut first).expect("install");
             let mut received = dir.new_database().expect("folder");
             files::replace(&*disk, &received.path().join("f"), &[b"x"]).expect("write");
             disk.fail(kind, after, io::ErrorKind::Other);

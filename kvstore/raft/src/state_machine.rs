@@ -299,7 +299,7 @@ impl<E: Env> StateMachine<E> {
         let shared = Arc::clone(&self.shared);
         let held_up = shared.space.hold_up();
         let what = "taking over a snapshot";
-        let path = with_patience(what, || self.dir.install(&mut snapshot)).await?;
+        let (path, before) = with_patience(what, || self.dir.install(&mut snapshot)).await?;
         let open = || self.env.reopen_engine(&path).map_err(engine_error);
         let engine = with_patience(what, open).await?;
         drop(held_up);
@@ -312,11 +312,19 @@ impl<E: Env> StateMachine<E> {
             )));
         }
         let (revision, compacted) = (opened.mvcc.revision(), opened.mvcc.compacted());
-        self.shared.reader.store(Arc::new(opened.mvcc.reader()));
+        let reader = self.shared.reader.swap(Arc::new(opened.mvcc.reader()));
         self.shared.reclaimer.switch(&opened.engine);
-        self.shared.engine.store(Arc::clone(&opened.engine));
+        let engine = self.shared.engine.swap(Arc::clone(&opened.engine));
+        // Its files go when the last reader has let go of it.
+        engine.keep_until_closed(Box::new(before));
         *self.shared.lessor.lock() = opened.lessor;
-        self.mvcc = opened.mvcc;
+        let closing = (
+            std::mem::replace(&mut self.mvcc, opened.mvcc),
+            reader,
+            engine,
+        );
+        let env = self.env.clone();
+        tokio::spawn(async move { env.blocking(move || drop(closing)).await });
         self.members = opened.members;
         self.alarms = opened.alarms;
         self.shared.alarms.store(Arc::new(self.alarms.clone()));

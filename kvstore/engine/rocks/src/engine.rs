@@ -15,6 +15,7 @@ use rocksdb::{
     ColumnFamily, CompactOptions, DB, Error, ErrorKind, FlushOptions, Options, ReadOptions,
     Snapshot, WriteBatch, WriteOptions, properties,
 };
+use std::any::Any;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -41,6 +42,8 @@ pub struct RocksEngine {
     /// What the files must hold.
     pub(crate) sums: Mutex<Sums>,
     tell: OnceLock<OnCorruption>,
+    /// Dropped after `db`, as fields are dropped in their order.
+    until_closed: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 /// A moment of a [`RocksEngine`].
@@ -77,6 +80,7 @@ impl RocksEngine {
             reclaimed: Mutex::new(0),
             sums: Mutex::new(sums),
             tell: OnceLock::new(),
+            until_closed: Mutex::default(),
         })
     }
 
@@ -353,6 +357,10 @@ impl Engine for RocksEngine {
             total_bytes: sum(properties::LIVE_SST_FILES_SIZE) + memory,
             in_use_bytes: sum(properties::ESTIMATE_LIVE_DATA_SIZE) + memory,
         }
+    }
+
+    fn keep_until_closed(&self, guard: Box<dyn Any + Send>) {
+        self.until_closed.lock().push(guard);
     }
 
     fn on_corruption(&self, tell: OnCorruption) {

@@ -1,5 +1,6 @@
 //! The engine: in memory, durable up to its last flush, its checkpoints on the simulated disk.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::IoSlice;
@@ -64,6 +65,7 @@ pub(crate) struct SimEngine {
     observed: Observed,
     /// The engine flushes by itself after one of so many batches.
     flush: Mutex<(Rng, u64)>,
+    until_closed: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 impl fmt::Debug for SimEngine {
@@ -138,6 +140,7 @@ impl SimEngine {
             sum: Mutex::new(sum),
             observed,
             flush: Mutex::new(flush),
+            until_closed: Mutex::default(),
         };
         engine.observe()?;
         Ok(engine)
@@ -244,6 +247,10 @@ impl Read for SimEngine {
 
 impl Engine for SimEngine {
     type Snapshot<'a> = MemSnapshot;
+
+    fn keep_until_closed(&self, guard: Box<dyn Any + Send>) {
+        self.until_closed.lock().push(guard);
+    }
 
     fn snapshot(&self) -> MemSnapshot {
         self.mem.snapshot()
