@@ -215,7 +215,7 @@ fn is_healthy(address: SocketAddr) -> bool {
 }
 
 /// The last lines of a log.
-fn tail(path: &Path) -> String {
+pub(crate) fn tail(path: &Path) -> String {
     let text = fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();

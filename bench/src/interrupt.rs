@@ -2,9 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
+
+use crate::limits::POLL_MAX;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
@@ -15,6 +18,21 @@ pub(crate) struct Interrupted;
 /// Whether the program was asked to stop.
 pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
+}
+
+/// Sleeps, and ends early when the program is asked to stop.
+///
+/// # Errors
+/// [`Interrupted`].
+pub(crate) fn rest(time: Duration) -> Result<(), Interrupted> {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        if requested() {
+            return Err(Interrupted);
+        }
+        thread::sleep(POLL_MAX.min(time));
+    }
+    Ok(())
 }
 
 /// Starts a thread that waits for SIGINT, SIGTERM and SIGHUP.

@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,9 +14,8 @@ use super::rows::{self, Row, Stage, Work};
 use super::stack::{Program, Stack};
 use super::watch;
 use crate::compare::say;
-use crate::interrupt::{self, Interrupted};
+use crate::interrupt::{self, Interrupted, rest};
 use crate::latency::Latency;
-use crate::limits::POLL_MAX;
 use crate::machine::{self, Machine};
 use crate::measurement::{Errors, Measurement};
 
@@ -260,18 +258,6 @@ impl<'a> Staged<'a> {
         m.extra.insert("peak_rss_bytes", server.peak_rss() as f64);
         Ok(m)
     }
-}
-
-/// Sleeps, and ends when the program is interrupted.
-fn rest(time: Duration) -> Result<()> {
-    let end = std::time::Instant::now() + time;
-    while std::time::Instant::now() < end {
-        if interrupt::requested() {
-            return Err(Interrupted.into());
-        }
-        thread::sleep(POLL_MAX);
-    }
-    Ok(())
 }
 
 fn markdown(plan: &Plan, machine: &Machine, tables: &str) -> String {

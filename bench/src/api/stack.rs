@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::bodies;
 use super::fleet::call_once;
 use super::http::{Content, JSON};
-use crate::cluster::{Cluster, Recipe};
+use crate::cluster::{Cluster, Recipe, tail};
 use crate::interrupt;
 use crate::limits::READY_TIMEOUT;
 use crate::usage::Gauge;
@@ -243,12 +243,4 @@ impl Stack {
             None => self.store.dead_member(),
         }
     }
-}
-
-/// The last lines of a log.
-fn tail(path: &Path) -> String {
-    let text = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(12)..].join("\n")
 }

@@ -1,6 +1,6 @@
 //! The processes, started for a measurement and ended by their own ids.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::api::{Program, Stack};
+use crate::cluster::tail;
 use crate::usage::Gauge;
 
 /// The binaries.
@@ -101,13 +102,7 @@ impl Processes {
         let mut components = self.components.iter_mut();
         let dead = components.position(|c| matches!(c.child.try_wait(), Ok(Some(_))));
         match dead.map(|at| &self.components[at]) {
-            Some(dead) => {
-                let log = fs::read(&dead.log).unwrap_or_default();
-                let log = String::from_utf8_lossy(&log);
-                let lines: Vec<&str> = log.lines().collect();
-                let end = lines[lines.len().saturating_sub(12)..].join("\n");
-                Some(format!("{} died:\n{end}", dead.name))
-            }
+            Some(dead) => Some(format!("{} died:\n{}", dead.name, tail(&dead.log))),
             None => self.stack.dead(),
         }
     }

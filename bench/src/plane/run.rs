@@ -14,7 +14,7 @@ use crate::api::TOKEN;
 use crate::api::fleet::call_once;
 use crate::api::http::Content;
 use crate::compare::say;
-use crate::interrupt::{self, Interrupted};
+use crate::interrupt::{self, rest};
 use crate::latency::Latency;
 use crate::limits::{NODES_TIMEOUT, POLL_MAX};
 use crate::machine::{self, Machine};
@@ -194,18 +194,6 @@ fn wait_for_nodes(processes: &mut Processes, nodes: u64) -> Result<()> {
             "{} of {nodes} nodes after {NODES_TIMEOUT:?}",
             items + rest
         );
-        self::rest(POLL_MAX)?;
+        interrupt::rest(POLL_MAX)?;
     }
-}
-
-/// Sleeps, and ends when the program is interrupted.
-fn rest(time: Duration) -> Result<()> {
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        if interrupt::requested() {
-            return Err(Interrupted.into());
-        }
-        std::thread::sleep(POLL_MAX.min(time));
-    }
-    Ok(())
 }
