@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const DISK_BYTES: u64 = 512 << 20;
 /// From the stall to the next acknowledged write: the watchdog's two seconds and an election.
 const GAP_MAX: Duration = Duration::from_secs(6);
+/// Until a disk that goes on has caught up.
+const RECOVERY_MAX: Duration = Duration::from_secs(60);
 /// Puts of the flood that are under way together, and their size.
 const FLOOD_PUTS: usize = 32;
 const FLOOD_BYTES: usize = 256 << 10;
@@ -57,18 +59,67 @@ async fn longest_gap(raws: &[Raw], first: u64, length: Duration) -> Duration {
     acks.longest()
 }
 
+/// Three members on disks that can stand still, and who led at the start.
+struct Led {
+    on: OnDisks,
+    leader: usize,
+    raws: Vec<Raw>,
+    others: [Raw; 2],
+    id: u64,
+}
+
+impl Led {
+    /// `None` where disks cannot be stopped.
+    async fn start() -> Option<Self> {
+        if !able(Need::BlockDaemon) {
+            return None;
+        }
+        let mut on = OnDisks::start(3, DISK_BYTES, Kind::Daemon).await;
+        let leader = on.cluster.leader().await;
+        let (raws, id) = (on.cluster.raws(), on.cluster.id(leader).await);
+        let others = [1, 2].map(|next| raws[(leader + next) % 3].clone());
+        Some(Self {
+            on,
+            leader,
+            raws,
+            others,
+            id,
+        })
+    }
+
+    fn stall(&mut self) {
+        println!("{}", self.on.disks[self.leader].stall().unwrap());
+    }
+
+    async fn moved(&self) {
+        let now = self.others[0].status(pb::StatusRequest {}).await.unwrap();
+        assert_ne!(now.leader, self.id, "leadership did not move");
+    }
+
+    /// The disk goes on, and the former leader serves as the others do.
+    async fn recovers(mut self) {
+        println!("{}", self.on.disks[self.leader].resume().unwrap());
+        wait_until(
+            "the former leader answers again",
+            RECOVERY_MAX,
+            async || {
+                let raw = self.raws[self.leader].clone();
+                let raw = raw.with_deadline(Duration::from_secs(2));
+                raw.put(put(9_999, 100)).await.ok()
+            },
+        )
+        .await;
+        same_hash(&self.raws).await;
+        self.on.assert_all_run();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_whose_disk_stands_still_steps_down_and_loses_no_lease() {
-    if !able(Need::BlockDaemon) {
+    let Some(mut led) = Led::start().await else {
         return;
-    }
-    let mut on = OnDisks::start(3, DISK_BYTES, Kind::Daemon).await;
-    let leader = on.cluster.leader().await;
-    let (raws, old) = (on.cluster.raws(), on.cluster.id(leader).await);
-    let others = [
-        raws[(leader + 1) % 3].clone(),
-        raws[(leader + 2) % 3].clone(),
-    ];
+    };
+    let others = led.others.clone();
     let grant = pb::LeaseGrantRequest {
         id: LEASE,
         ttl: LEASE_TTL,
@@ -81,13 +132,12 @@ async fn a_leader_whose_disk_stands_still_steps_down_and_loses_no_lease() {
     };
     others[0].put(attached).await.unwrap();
     let before = longest_gap(&others, 0, Duration::from_secs(2)).await;
-    println!("{}", on.disks[leader].stall().unwrap());
+    led.stall();
     let stalled = Instant::now();
     let gap = longest_gap(&others, 1_000, Duration::from_secs(9)).await;
     println!("longest gap {gap:?}, before the stall {before:?}");
     assert!(gap < GAP_MAX, "no write for {gap:?}");
-    let now = others[0].status(pb::StatusRequest {}).await.unwrap();
-    assert_ne!(now.leader, old, "leadership did not move");
+    led.moved().await;
     let info = pb::LeaseTimeToLiveRequest {
         id: LEASE,
         keys: true,
@@ -103,30 +153,17 @@ async fn a_leader_whose_disk_stands_still_steps_down_and_loses_no_lease() {
     let expected = LEASE_TTL - age - 4..=LEASE_TTL - age + 6;
     assert!(expected.contains(&lease.ttl), "{lease:?} after {age} s");
     assert_eq!(lease.keys.len(), 1);
-    println!("{}", on.disks[leader].resume().unwrap());
-    wait_until("the former leader answers again", GAP_MAX * 4, async || {
-        let raw = raws[leader].clone().with_deadline(Duration::from_secs(2));
-        raw.put(put(9_999, 100)).await.ok()
-    })
-    .await;
-    same_hash(&raws).await;
-    on.assert_all_run();
+    led.recovers().await;
 }
 
 /// What tells that the disk stalls once waited behind the note of the members' addresses, written to that very disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_was_noting_new_members_on_a_stalled_disk_never_stepped_down() {
-    if !able(Need::BlockDaemon) {
+    let Some(mut led) = Led::start().await else {
         return;
-    }
-    let mut on = OnDisks::start(3, DISK_BYTES, Kind::Daemon).await;
-    let leader = on.cluster.leader().await;
-    let (raws, old) = (on.cluster.raws(), on.cluster.id(leader).await);
-    let others = [
-        raws[(leader + 1) % 3].clone(),
-        raws[(leader + 2) % 3].clone(),
-    ];
-    println!("{}", on.disks[leader].stall().unwrap());
+    };
+    let others = led.others.clone();
+    led.stall();
     let nobody = pb::MemberAddRequest {
         peer_urls: vec!["http://127.0.0.1:1".to_owned()],
         is_learner: true,
@@ -135,11 +172,8 @@ async fn a_leader_that_was_noting_new_members_on_a_stalled_disk_never_stepped_do
     let gap = longest_gap(&others, 0, Duration::from_secs(8)).await;
     println!("longest gap {gap:?}");
     assert!(gap < GAP_MAX, "no write for {gap:?}");
-    let now = others[0].status(pb::StatusRequest {}).await.unwrap();
-    assert_ne!(now.leader, old, "leadership did not move");
-    println!("{}", on.disks[leader].resume().unwrap());
-    same_hash(&raws).await;
-    on.assert_all_run();
+    led.moved().await;
+    led.recovers().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -167,16 +201,10 @@ async fn a_follower_whose_disk_stands_still_slows_nobody_down() {
 /// As above, but with so much data that what the leader holds in memory for its tables is full before it steps down.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_whose_disk_stands_still_steps_down_in_a_flood() {
-    if !able(Need::BlockDaemon) {
+    let Some(mut led) = Led::start().await else {
         return;
-    }
-    let mut on = OnDisks::start(3, DISK_BYTES, Kind::Daemon).await;
-    let leader = on.cluster.leader().await;
-    let (raws, old) = (on.cluster.raws(), on.cluster.id(leader).await);
-    let others = [
-        raws[(leader + 1) % 3].clone(),
-        raws[(leader + 2) % 3].clone(),
-    ];
+    };
+    let others = led.others.clone();
     let acks = Acks::new();
     let flood = tokio::spawn({
         let (others, acks) = (others.clone(), acks.clone());
@@ -200,24 +228,12 @@ async fn a_leader_whose_disk_stands_still_steps_down_in_a_flood() {
             }
         }
     });
-    println!("{}", on.disks[leader].stall().unwrap());
+    led.stall();
     tokio::time::sleep(Duration::from_secs(10)).await;
     let gap = acks.longest();
     println!("longest gap {gap:?}");
     flood.abort();
     assert!(gap < GAP_MAX, "no write for {gap:?}");
-    let now = others[0].status(pb::StatusRequest {}).await.unwrap();
-    assert_ne!(now.leader, old, "leadership did not move");
-    println!("{}", on.disks[leader].resume().unwrap());
-    wait_until(
-        "the former leader answers again",
-        GAP_MAX * 10,
-        async || {
-            let raw = raws[leader].clone().with_deadline(Duration::from_secs(2));
-            raw.put(put(9_999, 100)).await.ok()
-        },
-    )
-    .await;
-    same_hash(&raws).await;
-    on.assert_all_run();
+    led.moved().await;
+    led.recovers().await;
 }
