@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::{Result, bail};
+
+use crate::cluster::Means;
 use crate::command;
 use crate::limits::{DISK_FREE_MIN, MEMORY_FREE_MIN, OPEN_FILES_MIN};
 use crate::screen::{say, table};
@@ -39,7 +42,7 @@ const NEEDED_PROGRAMS: [(&str, &str, Need); 14] = [
     ("runc", "runc", Need::Containers),
     ("conntrack", "conntrack", Need::Containers),
     ("socat", "socat", Need::Wish),
-    ("busybox", "busybox-static", Need::Wish),
+    ("busybox", "busybox-static", Need::Containers),
     ("kubectl", "kubernetes-client", Need::Wish),
 ];
 
@@ -229,8 +232,31 @@ fn enough(bytes: Option<u64>, least: u64, which: &str) -> Result<String, String>
     }
 }
 
+/// What workers can be here: everything but the programs beside the kubelet must be there for containers.
+pub(crate) fn means() -> Means {
+    let lacking = |check: &Check| {
+        let optional = ["proxy", "dns", "conntrack"].contains(&check.what.as_str());
+        check.need == Need::Containers && check.found.is_err() && !optional
+    };
+    Means {
+        containers: !checks().iter().any(lacking),
+        proxy: own("proxy").is_ok(),
+        dns: own("dns").is_ok(),
+    }
+}
+
+/// What is missing without which no cluster runs, each with what to do.
+pub(crate) fn missing_for_cluster() -> Vec<String> {
+    let checks = checks().into_iter();
+    let missing = checks.filter_map(|check| match (check.need, check.found) {
+        (Need::Cluster, Err(why)) => Some(format!("{}: {why}", check.what)),
+        _ => None,
+    });
+    missing.collect()
+}
+
 /// `mainstay doctor`: shows what was found, and fails if no cluster could run.
-pub(crate) fn examine() -> Result<(), String> {
+pub(crate) fn examine() -> Result<()> {
     let checks = checks();
     let mut rows = vec![
         ["", "WHAT", "FOUND, OR WHAT TO DO"]
@@ -259,7 +285,7 @@ pub(crate) fn examine() -> Result<(), String> {
         (0, _) => {
             say("\nThis machine can run a control plane with fake nodes, but no containers.");
         }
-        (missing, _) => return Err(format!("{missing} things without which no cluster runs")),
+        (missing, _) => bail!("{missing} things are missing without which no cluster runs"),
     }
     Ok(())
 }

@@ -5,10 +5,23 @@
 
 #![forbid(unsafe_code)]
 
+mod balance;
 mod cli;
+mod cluster;
 pub mod command;
+mod containerd;
 mod doctor;
+mod files;
+mod host;
+mod inspect;
 pub mod limits;
+mod load;
+mod machine;
+mod network;
+mod pki;
 mod screen;
+mod stock;
+mod supervise;
+mod up;
 
 pub use cli::run;

@@ -1,0 +1,11 @@
+//! What a cluster on one machine is made of, as data: hosts, addresses, folders, and where it is written down.
+
+mod folders;
+mod hosts;
+mod services;
+mod state;
+
+pub(crate) use folders::Folders;
+pub(crate) use hosts::{Host, Role};
+pub(crate) use services::{Means, of_machine, services};
+pub(crate) use state::{Cluster, Lock, Wanted};

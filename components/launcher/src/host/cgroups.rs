@@ -1,0 +1,123 @@
+//! The cgroups of hosts: below that of whoever started the cluster, in every hierarchy.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::files;
+
+/// Folders below which clusters may have cgroups.
+pub(crate) fn bases() -> Vec<PathBuf> {
+    let mounts = files::read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
+    let own = files::read(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    bases_of(&mounts, &own)
+}
+
+/// Version 2 alone, at its root, as groups with processes may have no others below; or all hierarchies of version 1.
+fn bases_of(mounts: &str, own: &str) -> Vec<PathBuf> {
+    let mut v1 = Vec::new();
+    for line in mounts.lines() {
+        let Some((before, after)) = line.split_once(" - ") else {
+            continue;
+        };
+        let Some(point) = before.split(' ').nth(4) else {
+            continue;
+        };
+        let mut after = after.split(' ');
+        let kind = after.next().unwrap_or_default();
+        let options = after.nth(1).unwrap_or_default();
+        match kind {
+            "cgroup2" if point == "/sys/fs/cgroup" => return vec![PathBuf::from(point)],
+            "cgroup" => v1.push(Path::new(point).join(own_path(own, options))),
+            _ => {}
+        }
+    }
+    v1
+}
+
+/// Where this process is in the hierarchy that has these mount options.
+fn own_path(own: &str, options: &str) -> PathBuf {
+    let options: Vec<&str> = options.split(',').collect();
+    let mine = own.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let controllers = fields.next()?;
+        let all = controllers.split(',').all(|one| options.contains(&one));
+        (all && !controllers.is_empty()).then(|| fields.next())?
+    });
+    mine.map(|path| PathBuf::from(path.trim_start_matches('/')))
+        .unwrap_or_default()
+}
+
+/// Makes a host's group in every hierarchy and moves this process there.
+pub(super) fn join(bases: &[PathBuf], cluster: &str, host: &str) -> Result<()> {
+    for base in bases {
+        let group = base.join(cluster);
+        let own = group.join(host);
+        files::folder(&own)?;
+        // In version 1 a new group may use no CPU until it is told which.
+        for (parent, child) in [(base, &group), (&group, &own)] {
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                inherit(&parent.join(file), &child.join(file));
+            }
+        }
+        let file = own.join("cgroup.procs");
+        fs::write(&file, "0").with_context(|| file.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn inherit(from: &Path, to: &Path) {
+    let (Ok(value), Ok(own)) = (fs::read(from), fs::read_to_string(to)) else {
+        return;
+    };
+    if own.trim().is_empty() {
+        // What cannot be set shows when the process is moved.
+        let _ = fs::write(to, value);
+    }
+}
+
+/// Takes away a group and all below it. Nothing may run in them any more.
+pub(super) fn remove(bases: &[PathBuf], group: &Path) {
+    for base in bases {
+        remove_below(&base.join(group));
+    }
+}
+
+fn remove_below(group: &Path) {
+    let Ok(entries) = fs::read_dir(group) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_below(&entry.path());
+        }
+    }
+    if let Err(error) = fs::remove_dir(group) {
+        tracing::warn!("{}: {error}", group.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_lie_below_the_own_ones() {
+        let v1 = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+                  32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct\n\
+                  35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+                  40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n\
+                  41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw";
+        let own = "9:name=systemd:/\n4:memory:/user/a:b\n1:cpu,cpuacct:/\n0::/";
+        let expected = [
+            "/sys/fs/cgroup/cpu,cpuacct/",
+            "/sys/fs/cgroup/memory/user/a:b",
+            "/sys/fs/cgroup/systemd/",
+        ];
+        assert_eq!(bases_of(v1, own), expected.map(PathBuf::from));
+        let v2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate";
+        let own = "0::/user.slice";
+        assert_eq!(bases_of(v2, own), [PathBuf::from("/sys/fs/cgroup")]);
+    }
+}

@@ -1,0 +1,254 @@
+//! Which certificate goes where: under the names kubeadm gives them.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+use anyhow::Result;
+use rcgen::KeyPair;
+
+use super::{Authority, Leaf, kubeconfig};
+use crate::cluster::{Cluster, Host};
+use crate::files;
+use crate::limits::BALANCER_PORT;
+
+/// Where hosts keep theirs, on their own disks.
+const ON_HOST: &str = "etc/kubernetes";
+
+/// A cluster's three authorities.
+struct Authorities {
+    cluster: Authority,
+    etcd: Authority,
+    front_proxy: Authority,
+}
+
+fn authorities(cluster: &Cluster) -> Result<Authorities> {
+    let pki = cluster.folders().pki();
+    files::secret_folder(&pki)?;
+    Ok(Authorities {
+        cluster: Authority::ensure(&pki, "ca", "kubernetes")?,
+        etcd: Authority::ensure(&pki.join("etcd"), "ca", "etcd-ca")?,
+        front_proxy: Authority::ensure(&pki, "front-proxy-ca", "front-proxy-ca")?,
+    })
+}
+
+/// Makes what belongs to no host: authorities, the key of service-account tokens, the administrator's kubeconfig.
+pub(crate) fn ensure(cluster: &Cluster) -> Result<()> {
+    let authorities = authorities(cluster)?;
+    let pki = cluster.folders().pki();
+    let (private, public) = (pki.join("sa.key"), pki.join("sa.pub"));
+    if !public.exists() {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+        files::write(&private, key.serialize_pem().as_bytes(), 0o600)?;
+        files::write(&public, key.public_key_pem().as_bytes(), 0o644)?;
+    }
+    let admin = client("kubernetes-admin", &["system:masters"]);
+    authorities.cluster.keep(&pki.join("admin"), &admin)?;
+    let url = format!("https://127.0.0.1:{}", cluster.port);
+    config(
+        &authorities.cluster,
+        &pki.join("admin"),
+        "kubernetes-admin",
+        &url,
+        &cluster.folders().kubeconfig(),
+    )
+}
+
+/// Gives a host what it needs, and nothing else.
+pub(crate) fn equip(cluster: &Cluster, host: &Host) -> Result<()> {
+    let authorities = authorities(cluster)?;
+    let home = cluster.folders().disk(&host.name).join(ON_HOST);
+    let pki = home.join("pki");
+    files::secret_folder(&pki)?;
+    copy(&cluster.folders().pki(), &pki, "ca.crt", 0o644)?;
+    match host.is_master() {
+        true => equip_master(cluster, &authorities, host, &home)?,
+        false => equip_worker(&authorities, host, &home)?,
+    }
+    let user = format!("mainstay:network:{}", host.name);
+    let leaf = client(&user, &["mainstay:network"]);
+    component(&authorities.cluster, &home, "network", &leaf)
+}
+
+fn equip_master(
+    cluster: &Cluster,
+    authorities: &Authorities,
+    host: &Host,
+    home: &Path,
+) -> Result<()> {
+    let (shared, pki) = (cluster.folders().pki(), home.join("pki"));
+    for (file, mode) in [
+        ("ca.key", 0o600),
+        ("sa.key", 0o600),
+        ("sa.pub", 0o644),
+        ("front-proxy-ca.crt", 0o644),
+        ("etcd/ca.crt", 0o644),
+    ] {
+        copy(&shared, &pki, file, mode)?;
+    }
+    let member = Leaf {
+        client: true,
+        ..server(host, &host.name, &[])
+    };
+    for place in ["etcd/server", "etcd/peer"] {
+        authorities.etcd.keep(&pki.join(place), &member)?;
+    }
+    let name = "kube-apiserver-etcd-client";
+    let leaf = client(name, &[]);
+    authorities
+        .etcd
+        .keep(&pki.join("apiserver-etcd-client"), &leaf)?;
+    let mut serving = server(
+        host,
+        "kube-apiserver",
+        &[
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+        ],
+    );
+    serving.addresses.push(IpAddr::V4(cluster.service(1)));
+    authorities.cluster.keep(&pki.join("apiserver"), &serving)?;
+    let leaf = client("kube-apiserver-kubelet-client", &["system:masters"]);
+    authorities
+        .cluster
+        .keep(&pki.join("apiserver-kubelet-client"), &leaf)?;
+    let leaf = client("front-proxy-client", &[]);
+    authorities
+        .front_proxy
+        .keep(&pki.join("front-proxy-client"), &leaf)?;
+    for (name, user) in [
+        ("controller-manager", "system:kube-controller-manager"),
+        ("scheduler", "system:kube-scheduler"),
+    ] {
+        component(&authorities.cluster, home, name, &client(user, &[]))?;
+        let serving = server(host, user, &[]);
+        let place = pki.join(format!("{name}-serving"));
+        authorities.cluster.keep(&place, &serving)?;
+    }
+    Ok(())
+}
+
+fn equip_worker(authorities: &Authorities, host: &Host, home: &Path) -> Result<()> {
+    let user = format!("system:node:{}", host.name);
+    let authority = &authorities.cluster;
+    component(
+        authority,
+        home,
+        "kubelet",
+        &client(&user, &["system:nodes"]),
+    )?;
+    let serving = Leaf {
+        groups: vec!["system:nodes"],
+        ..server(host, &user, &[])
+    };
+    authority.keep(&home.join("pki/kubelet-serving"), &serving)?;
+    component(authority, home, "proxy", &client("system:kube-proxy", &[]))?;
+    component(
+        authority,
+        home,
+        "fake-nodes",
+        &client("mainstay:fake-nodes", &[]),
+    )
+}
+
+/// A key, a certificate and a kubeconfig that points at the host's own balancer.
+fn component(authority: &Authority, home: &Path, name: &str, leaf: &Leaf) -> Result<()> {
+    let place = home.join("pki").join(name);
+    authority.keep(&place, leaf)?;
+    let url = format!("https://127.0.0.1:{BALANCER_PORT}");
+    let path = home.join(format!("{name}.kubeconfig"));
+    config(authority, &place, &leaf.name, &url, &path)
+}
+
+fn config(authority: &Authority, place: &Path, user: &str, url: &str, path: &Path) -> Result<()> {
+    let (cert, key) = (place.with_extension("crt"), place.with_extension("key"));
+    let (cert, key) = (files::read(&cert)?, files::read(&key)?);
+    let text = kubeconfig(url, user, &authority.pem()?, &cert, &key);
+    files::update(path, text.as_bytes(), 0o600).map(|_| ())
+}
+
+fn client(name: &str, groups: &[&'static str]) -> Leaf {
+    Leaf {
+        name: name.to_owned(),
+        groups: groups.to_vec(),
+        client: true,
+        ..Leaf::default()
+    }
+}
+
+/// For whoever reaches the host by its name, its address or from itself.
+fn server(host: &Host, name: &str, more: &[&str]) -> Leaf {
+    let mut dns = vec![host.name.clone(), "localhost".to_owned()];
+    dns.extend(more.iter().map(|name| (*name).to_owned()));
+    Leaf {
+        name: name.to_owned(),
+        dns,
+        addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V4(host.address)],
+        server: true,
+        ..Leaf::default()
+    }
+}
+
+fn copy(from: &Path, to: &Path, file: &str, mode: u32) -> Result<()> {
+    let path = from.join(file);
+    let bytes = fs::read(&path).map_err(anyhow::Error::from);
+    let bytes = bytes.map_err(|error| error.context(path.display().to_string()))?;
+    files::update(&to.join(file), &bytes, mode).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Wanted;
+    use ipnet::Ipv4Net;
+
+    #[test]
+    fn workers_get_no_key_of_an_authority() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let subnet = Ipv4Net::new_assert(Ipv4Addr::new(10, 240, 0, 0), 24);
+        let mut cluster = Cluster::new(folder.path(), subnet, 6443, Vec::new());
+        let wanted = Wanted {
+            masters: 1,
+            workers: 1,
+        };
+        cluster.grow(wanted).expect("room");
+        ensure(&cluster).expect("made");
+        for host in &cluster.hosts {
+            equip(&cluster, host).expect("made");
+        }
+        let has = |host: &str, file: &str| {
+            let home = cluster.folders().disk(host).join(ON_HOST);
+            home.join(file).exists()
+        };
+        for file in [
+            "pki/etcd/server.key",
+            "pki/etcd/peer.crt",
+            "pki/apiserver.crt",
+            "pki/apiserver-etcd-client.key",
+            "pki/apiserver-kubelet-client.key",
+            "pki/front-proxy-client.crt",
+            "pki/sa.key",
+            "pki/ca.key",
+            "controller-manager.kubeconfig",
+            "scheduler.kubeconfig",
+            "network.kubeconfig",
+        ] {
+            assert!(has("master-1", file), "{file}");
+        }
+        for file in [
+            "kubelet.kubeconfig",
+            "proxy.kubeconfig",
+            "pki/kubelet-serving.key",
+        ] {
+            assert!(has("worker-1", file), "{file}");
+        }
+        for file in ["pki/ca.key", "pki/sa.key", "pki/etcd/ca.crt"] {
+            assert!(!has("worker-1", file), "{file}");
+        }
+        assert!(!has("master-1", "pki/etcd/ca.key"));
+        let config = files::read(&cluster.folders().kubeconfig()).expect("there");
+        assert!(config.contains("server: https://127.0.0.1:6443"));
+    }
+}

@@ -1,0 +1,85 @@
+//! From whatever there is to nothing that runs.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::cluster::{Cluster, Lock};
+use crate::host::{Power, take_bridge};
+use crate::machine;
+use crate::screen::say;
+
+/// Flags of `mainstay down`.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Down {
+    /// Delete the cluster's files too.
+    #[arg(long)]
+    delete: bool,
+}
+
+/// Stops all hosts and takes away what they left. Harmless when repeated.
+pub(crate) fn down(root: &Path, flags: Down) -> Result<()> {
+    if !root.exists() {
+        say("nothing was running");
+        return Ok(());
+    }
+    let lock = Lock::take(root)?;
+    let Some(cluster) = Cluster::read(root)? else {
+        say("nothing was running");
+        return Ok(());
+    };
+    let cluster = &cluster;
+    machine::off(cluster)?;
+    // Workers first, so that they can still say goodbye; then the masters together, as none can do without the others.
+    for masters in [false, true] {
+        std::thread::scope(|scope| {
+            let stopping: Vec<_> = cluster
+                .hosts
+                .iter()
+                .filter(|host| host.is_master() == masters)
+                .map(|host| (host, scope.spawn(move || Power { cluster, host }.off(true))))
+                .collect();
+            let mut result = Ok(());
+            for (host, stopped) in stopping {
+                match stopped
+                    .join()
+                    .unwrap_or_else(|_| bail!("a thread panicked"))
+                {
+                    Ok(true) => say(format!("{} is off", host.name)),
+                    Ok(false) => {}
+                    Err(error) => result = Err(error),
+                }
+            }
+            result
+        })?;
+    }
+    Power::forget(cluster);
+    take_bridge(cluster)?;
+    if flags.delete {
+        // Nothing of the machine is mounted there any more: hosts mount in namespaces of their own.
+        let state = cluster.folders().state();
+        for folder in [
+            cluster.folders().hosts(),
+            cluster.folders().machine(),
+            cluster.folders().pki(),
+        ] {
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| folder.display().to_string());
+                }
+                _ => {}
+            }
+        }
+        for file in [cluster.folders().kubeconfig(), state, root.join(".lock")] {
+            let _ = fs::remove_file(file);
+        }
+        drop(lock);
+        // Only if nothing else is in it.
+        let _ = fs::remove_dir(cluster.folders().images());
+        let _ = fs::remove_dir(root);
+        say("its files are deleted");
+    }
+    Ok(())
+}
