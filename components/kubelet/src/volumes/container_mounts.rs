@@ -45,7 +45,9 @@ pub(super) fn container_mounts(
     if known && !has_own {
         let path = node.layout.hosts(uid);
         let name = Hostname::of(pod, &node.cluster_domain)?;
-        hosts_file::write(&path, pod, pod_ips, &name, &node.hosts)
+        // A pod without volumes has no folder yet.
+        private_folder(&node.layout.pod(uid))
+            .and_then(|()| hosts_file::write(&path, pod, pod_ips, &name, &node.hosts))
             .map_err(|error| ConfigError::new(format!("writing {}: {error}", path.display())))?;
         mounts.push(plain(&path, HOSTS));
     }
@@ -77,12 +79,17 @@ fn absolute(path: &str) -> String {
     }
 }
 
-/// A file for one instance of a container, which anybody in it may write.
-fn termination_log(folder: &Path) -> io::Result<PathBuf> {
+/// Nobody but the node looks around in it.
+pub(super) fn private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o750)
-        .create(folder)?;
+        .create(path)
+}
+
+/// A file for one instance of a container, which anybody in it may write.
+fn termination_log(folder: &Path) -> io::Result<PathBuf> {
+    private_folder(folder)?;
     let path = folder.join(format!("{:08x}", rand::random::<u32>()));
     File::create(&path)?;
     fs::set_permissions(&path, Permissions::from_mode(0o666))?;
@@ -292,6 +299,20 @@ mod tests {
         assert!(file.starts_with(below("pods/u-1/containers/a")));
         let mode = fs::metadata(file).expect("made").permissions().mode();
         assert_eq!(mode & 0o777, 0o666);
+    }
+
+    #[test]
+    fn a_pod_without_volumes_has_a_hosts_file() {
+        let root = tempfile::TempDir::new().expect("a folder");
+        let mut node = facts();
+        node.layout.root = root.path().to_owned();
+        let pod = pod("containers: [{name: a}]");
+        let container = &pod.spec.as_ref().expect("has one").containers[0];
+        let ips = ["10.1.0.1".to_owned()];
+        let made = container_mounts(&pod, container, &Environment::default(), &ips, &node);
+        let path = made.expect("valid")[0].host_path.clone();
+        let text = fs::read_to_string(path).expect("written");
+        assert!(text.contains("10.1.0.1\tp\n"), "{text}");
     }
 
     #[test]

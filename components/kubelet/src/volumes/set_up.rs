@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod, PodSpec, Volume};
 
 use super::atomic_writer::{Payload, write};
-use super::container_mounts::volume_path;
+use super::container_mounts::{private_folder, volume_path};
 use super::empty_dir::{self, Medium};
 use super::host_path;
 use super::mount_table::mounted_on;
@@ -75,14 +74,6 @@ pub(super) fn set_up(
 fn group(pod: &Pod) -> Option<u32> {
     let context = pod.spec.as_ref()?.security_context.as_ref()?;
     u32::try_from(context.fs_group?).ok()
-}
-
-/// Nobody but the node looks around in it.
-fn private_folder(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o750)
-        .create(path)
 }
 
 fn ready_mark(node: &NodeFacts, uid: &str, volume: &str) -> PathBuf {

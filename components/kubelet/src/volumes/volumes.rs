@@ -145,13 +145,19 @@ impl Volumes {
         self.secrets.get(namespace, name).await
     }
 
-    /// Makes all volumes of a pod, once.
+    /// Makes all volumes of a pod, once. Those that were all made before are left to [`Volumes::run`].
     ///
     /// # Errors
     /// Which could not be made. The others are.
     pub async fn try_prepare(&self, pod: &Arc<Pod>) -> Result<(), MountError> {
         self.follow(pod);
-        self.refresh(pod, |_| true).await
+        self.refresh(pod, |mounted| !mounted).await
+    }
+
+    /// Counts changes of objects that pods refer to: after one of them it is worth while to try again.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
     }
 
     /// Makes all volumes of a pod, and waits for what they name if it is not there, with an event for each failure.
