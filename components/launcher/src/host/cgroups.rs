@@ -1,11 +1,14 @@
 //! The cgroups of hosts: below that of whoever started the cluster, in every hierarchy.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
 use crate::files;
+use crate::limits::{KILL_PATIENCE, POLL_PAUSE};
 
 /// Folders below which clusters may have cgroups.
 pub(crate) fn bases() -> Vec<PathBuf> {
@@ -77,25 +80,33 @@ fn inherit(from: &Path, to: &Path) {
     }
 }
 
-/// Takes away a group and all below it. Nothing may run in them any more.
+/// Takes away a group and all below it. Nothing is to run in them any more; what was killed a moment ago is waited for.
 pub(super) fn remove(bases: &[PathBuf], group: &Path) {
+    let begun = Instant::now();
     for base in bases {
-        remove_below(&base.join(group));
+        let group = base.join(group);
+        while let Err(error) = remove_below(&group) {
+            if begun.elapsed() > KILL_PATIENCE {
+                tracing::warn!("{}: {error}", group.display());
+                break;
+            }
+            std::thread::sleep(POLL_PAUSE);
+        }
     }
 }
 
-fn remove_below(group: &Path) {
-    let Ok(entries) = fs::read_dir(group) else {
-        return;
+fn remove_below(group: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(group) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
     };
-    for entry in entries.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_below(&entry.path());
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_below(&entry.path())?;
         }
     }
-    if let Err(error) = fs::remove_dir(group) {
-        tracing::warn!("{}: {error}", group.display());
-    }
+    fs::remove_dir(group)
 }
 
 #[cfg(test)]

@@ -3,4 +3,4 @@
 mod archive;
 mod recipes;
 
-pub(crate) use recipes::{BUSYBOX, DNS, PAUSE, fill};
+pub(crate) use recipes::{BUSYBOX, DNS, PAUSE, clear, fill};

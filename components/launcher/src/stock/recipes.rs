@@ -47,12 +47,24 @@ pub(crate) fn fill(cluster: &Cluster) -> Result<()> {
         });
     }
     for recipe in recipes {
-        let short = recipe.name.rsplit('/').next().unwrap_or(recipe.name);
-        let name = format!("{}.tar", short.replace(':', "-"));
         let bytes = archive(&recipe).with_context(|| format!("the image {}", recipe.name))?;
-        files::update(&folder.join(name), &bytes, 0o644)?;
+        files::update(&folder.join(file_name(recipe.name)), &bytes, 0o644)?;
     }
     Ok(())
+}
+
+/// Takes these archives away again; those that somebody loaded stay.
+pub(crate) fn clear(folder: &Path) {
+    for name in [PAUSE, BUSYBOX, DNS] {
+        // Not every machine could make all of them.
+        let _ = fs::remove_file(folder.join(file_name(name)));
+    }
+}
+
+/// `example.com/a:1` is in `a-1.tar`.
+fn file_name(image: &str) -> String {
+    let short = image.rsplit('/').next().unwrap_or(image);
+    format!("{}.tar", short.replace(':', "-"))
 }
 
 /// Busybox, and a link to it for everything it can be.

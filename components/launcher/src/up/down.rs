@@ -8,8 +8,8 @@ use clap::Args;
 
 use crate::cluster::{Cluster, Lock};
 use crate::host::{Power, take_bridge};
-use crate::machine;
 use crate::screen::say;
+use crate::{machine, stock};
 
 /// Flags of `mainstay down`.
 #[derive(Args, Clone, Copy, Debug)]
@@ -76,7 +76,8 @@ pub(crate) fn down(root: &Path, flags: Down) -> Result<()> {
             let _ = fs::remove_file(file);
         }
         drop(lock);
-        // Only if nothing else is in it.
+        stock::clear(&cluster.folders().images());
+        // Only if nothing else is in it, such as images that somebody loaded.
         let _ = fs::remove_dir(cluster.folders().images());
         let _ = fs::remove_dir(root);
         say("its files are deleted");
