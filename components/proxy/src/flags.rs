@@ -99,6 +99,7 @@ pub struct Own {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ModeFlag {
     Nftables,
+    Iptables,
 }
 
 impl Own {
@@ -140,6 +141,7 @@ impl Own {
             node_name: self.node_name()?,
             mode: match self.proxy_mode {
                 ModeFlag::Nftables => Mode::Nftables,
+                ModeFlag::Iptables => Mode::Iptables,
             },
             wish: Wish {
                 mark: 1 << self.iptables_masquerade_bit,
@@ -224,6 +226,7 @@ mod tests {
         assert_eq!(told.healthz.port(), 10256);
         assert_eq!(told.metrics.map(|address| address.port()), Some(10249));
         let told = options(&[
+            "--proxy-mode=iptables",
             "--cluster-cidr=fd00::/48,10.244.0.0/16",
             "--nodeport-addresses=10.0.0.0/8",
             "--metrics-bind-address=",
@@ -232,6 +235,7 @@ mod tests {
             "--masquerade-all",
         ]);
         let told = told.expect("they are flags");
+        assert_eq!(told.mode, Mode::Iptables);
         let range = "10.244.0.0/16".parse().expect("a range");
         assert_eq!(told.wish.local, DetectLocal::Fixed(Local::Range(range)));
         assert!(told.wish.masquerade_all && told.metrics.is_none());

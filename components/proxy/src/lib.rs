@@ -2,8 +2,8 @@
 //! the kernel that this program writes. No packet passes through it.
 //!
 //! [`model`] holds what the apiserver says of services and who answers for them, and decides which endpoints each
-//! port uses on this node; it is pure. [`nft`] turns that into rules: pure text, and the program that hands it to the
-//! kernel. The loop between them takes what changed, at most once in a while, and writes that.
+//! port uses on this node; it is pure. [`nft`] and [`iptables`] turn that into rules: pure text, and the programs that
+//! hand it to the kernel. The loop between them takes what changed, at most once in a while, and writes that.
 //! What is not said by the apiserver is not kept anywhere: the rules outlive this process, and a new one takes them
 //! over as it finds them.
 //!
@@ -18,6 +18,7 @@ mod engine;
 mod feed;
 mod flags;
 mod health;
+pub mod iptables;
 pub mod limits;
 mod local;
 mod metrics;
@@ -26,6 +27,8 @@ mod names;
 pub mod nft;
 mod rules;
 mod run;
+#[cfg(test)]
+mod samples;
 mod serve;
 pub mod sysctl;
 

@@ -139,6 +139,7 @@ impl Figures {
         metrics.register(&name("service_changes"), help, self.service_changes.clone());
         let failures = match mode {
             crate::Mode::Nftables => "nftables_sync_failures",
+            crate::Mode::Iptables => "iptables_restore_failures",
         };
         metrics.register(&name(failures), "rules not written", self.failures.clone());
         if mode == crate::Mode::Nftables {

@@ -15,6 +15,7 @@ use crate::command::CommandError;
 use crate::engine::{Engine, HealthPorts, Pace, Wish};
 use crate::feed::follow;
 use crate::health::Health;
+use crate::iptables::{self, Iptables};
 use crate::local::own_addresses;
 use crate::metrics::Figures;
 use crate::nft;
@@ -26,6 +27,7 @@ use crate::sysctl::Tracking;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Nftables,
+    Iptables,
 }
 
 impl Mode {
@@ -35,6 +37,21 @@ impl Mode {
         let setting = wish.initial();
         match self {
             Self::Nftables => Box::new(nft::Nftables::new(&setting)),
+            Self::Iptables => Box::new(Iptables::new(&setting)),
+        }
+    }
+}
+
+impl Mode {
+    /// Takes away what the other mode may have left. To be done once this mode's rules are there: services are served
+    /// by both meanwhile, and never by neither.
+    fn clean_other(self) {
+        let cleaned = match self {
+            Self::Nftables => iptables::cleanup(),
+            Self::Iptables => nft::cleanup(),
+        };
+        if let Err(error) = cleaned {
+            tracing::info!("the other mode's rules were not looked for: {error}");
         }
     }
 }
@@ -56,7 +73,8 @@ pub struct Options {
 /// # Errors
 /// Returns the first complaint, after having tried everything.
 pub fn cleanup() -> Result<(), CommandError> {
-    nft::cleanup()
+    let (first, second) = (nft::cleanup(), iptables::cleanup());
+    first.and(second)
 }
 
 /// Proxies until it is told to end; the rules stay.
@@ -94,6 +112,7 @@ pub async fn proxy(options: Options, running: Running) -> Result<(), String> {
                 text: match (path, options.mode) {
                     ("/healthz", _) => "ok",
                     (_, Mode::Nftables) => "nftables",
+                    (_, Mode::Iptables) => "iptables",
                 }
                 .to_owned(),
                 header: None,
@@ -130,7 +149,8 @@ fn writer(
     let rules = options.mode.rules(&options.wish);
     let (wish, pace) = (options.wish.clone(), options.pace.clone());
     let engine = Engine::new(Arc::clone(board), health, figures, rules, wish, pace, tell);
-    std::thread::spawn(move || engine.run(|| {}))
+    let mode = options.mode;
+    std::thread::spawn(move || engine.run(|| mode.clean_other()))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {

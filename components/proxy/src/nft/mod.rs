@@ -10,6 +10,8 @@
 
 mod base;
 mod fragment;
+#[cfg(test)]
+mod golden;
 mod names;
 mod program;
 mod rule;

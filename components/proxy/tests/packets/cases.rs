@@ -29,7 +29,7 @@ fn for_each_mode(case: impl Fn(Town)) {
     }
 }
 
-const MODES: [Mode; 1] = [Mode::Nftables];
+const MODES: [Mode; 2] = [Mode::Nftables, Mode::Iptables];
 
 #[test]
 fn a_cluster_ip_is_answered_by_all_endpoints_and_refused_without_any() {
@@ -237,6 +237,57 @@ fn node_ports_are_served_at_the_addresses_that_are_wished() {
             "refused",
             "another address of the node"
         );
+    }
+}
+
+#[test]
+fn chains_of_iptables_that_somebody_changed_are_written_again() {
+    let Some(town) = Town::new(Mode::Iptables) else {
+        return;
+    };
+    town.serve(&[A, B], json!({}));
+    let served = || answers(|| town.client.tcp_soon(VIP)) == set(&["a", "b"]);
+    town.until("it is served", served);
+    for (count, rule) in [
+        &["-t", "nat", "-F", "PREROUTING"][..],
+        &["-t", "nat", "-F", "KUBE-SERVICES"],
+        &["-t", "nat", "-F"],
+        &["-t", "filter", "-F", "KUBE-FORWARD"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        town.run("iptables", rule);
+        town.until("it is found", || {
+            town.figure("kubeproxy_rules_repairs_total") > count as f64
+        });
+        town.until("it is served again", served);
+    }
+}
+
+#[test]
+fn rules_of_one_mode_are_taken_away_and_others_stay() {
+    for mode in MODES {
+        let Some(town) = Town::new(mode) else {
+            return;
+        };
+        town.run(
+            "iptables",
+            &["-A", "INPUT", "-s", "192.0.2.77", "-j", "ACCEPT"],
+        );
+        town.serve(&[A, B], json!({"spec": {"sessionAffinity": "ClientIP"}}));
+        town.until("it is served", || town.client.tcp_soon(VIP).len() > 9);
+        // The process ends: its rules stay.
+        town.board.stop();
+        assert!(town.client.tcp(VIP).len() > 9);
+        town.node.within(|| proxy::cleanup().unwrap());
+        town.node.within(|| proxy::cleanup().unwrap());
+        let left = town.rules();
+        assert!(
+            !left.contains("KUBE-") && !left.contains("kube-proxy"),
+            "{left}"
+        );
+        assert!(left.contains("192.0.2.77"), "{left}");
     }
 }
 
