@@ -266,7 +266,20 @@ impl<'a> PortWriter<'a> {
         let protocol = plan.port.name.protocol;
         match ends {
             [only] => Rule::Forward(protocol, only.address),
-            several => Rule::Balance(protocol, several.iter().map(|end| end.address).collect()),
+            [first, others @ ..] => {
+                let port = first.address.port();
+                match others.iter().all(|end| end.address.port() == port) {
+                    true => {
+                        let ips = ends.iter().map(|end| *end.address.ip());
+                        Rule::Balance(protocol, ips.collect(), port)
+                    }
+                    false => {
+                        let all = ends.iter().map(|end| end.address);
+                        Rule::BalanceMixed(protocol, all.collect())
+                    }
+                }
+            }
+            [] => unreachable!("such a chain is not made"),
         }
     }
 

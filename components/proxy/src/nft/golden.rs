@@ -60,9 +60,9 @@ add element service-ips { 10.96.0.1 . tcp . 80 : goto service-NLTBNPKM-a/web/tcp
             plans(&cluster, &["10.1.0.1", "10.1.0.2 here"]),
             "\
 flush chain service-NLTBNPKM-a/web/tcp/
-add map endpoints-0 { typeof numgen random mod 2 : ip daddr . th dport ; }
-add element endpoints-0 { 0 : 10.1.0.1 . 8080, 1 : 10.1.0.2 . 8080 }
-add rule service-NLTBNPKM-a/web/tcp/ meta l4proto tcp dnat ip addr . port to numgen random mod 2 offset 0 map @endpoints-0 comment \"10.1.0.1:8080 10.1.0.2:8080\"
+add map endpoints-0 { typeof numgen random mod 2 : ip daddr ; }
+add element endpoints-0 { 0 : 10.1.0.1, 1 : 10.1.0.2 }
+add rule service-NLTBNPKM-a/web/tcp/ meta l4proto tcp dnat to numgen random mod 2 offset 0 map @endpoints-0:8080 comment \"10.1.0.1 10.1.0.2\"
 add element hairpin-connections { 10.1.0.2 . 10.1.0.2 . tcp . 8080 }
 ",
         ),

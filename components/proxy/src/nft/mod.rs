@@ -6,7 +6,7 @@
 //!
 //! Unlike upstream's, endpoints of services with more than one are not in maps without names (the kernel compares
 //! the name of each new one with all others: ten thousand take 20 seconds) but in `endpoints-0` and on, each shared
-//! by a few services under numbers of their own.
+//! by a few services under numbers of their own; only those whose endpoints have different ports are as upstream's.
 
 mod base;
 mod fragment;

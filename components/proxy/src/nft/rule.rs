@@ -43,8 +43,10 @@ pub enum Rule {
     DropUnlessFrom(Vec<Ipv4Net>, Vec<Ipv4Addr>),
     /// To the only endpoint.
     Forward(Protocol, SocketAddrV4),
-    /// To one of several endpoints by chance.
-    Balance(Protocol, Vec<SocketAddrV4>),
+    /// To one of several endpoints with the same port, by chance.
+    Balance(Protocol, Vec<Ipv4Addr>, u16),
+    /// To one of several endpoints with different ports, by chance.
+    BalanceMixed(Protocol, Vec<SocketAddrV4>),
     /// A client that this set remembers stays with the chain of its endpoint.
     Stick {
         set: String,
@@ -94,13 +96,22 @@ impl Rule {
                 format!("ip saddr != {{ {} }} drop", all.join(", "))
             }
             Self::Forward(protocol, to) => format!("meta l4proto {protocol} dnat to {to}"),
-            Self::Balance(protocol, ends) => {
+            Self::Balance(protocol, ends, port) => {
                 let Slot { map, first } = slot.expect("given for what balances");
                 let (map, count) = (Slot::map_name(map), ends.len());
                 format!(
-                    "meta l4proto {protocol} dnat ip addr . port to numgen random mod {count} offset {first} map @{map} \
+                    "meta l4proto {protocol} dnat to numgen random mod {count} offset {first} map @{map}:{port} \
                      comment \"{}\"",
                     comment(ends)
+                )
+            }
+            Self::BalanceMixed(protocol, ends) => {
+                let each = (0..)
+                    .zip(ends)
+                    .map(|(at, end): (u32, _)| format!("{at} : {} . {}", end.ip(), end.port()));
+                let (count, each) = (ends.len(), each.collect::<Vec<_>>().join(", "));
+                format!(
+                    "meta l4proto {protocol} dnat ip addr . port to numgen random mod {count} map {{ {each} }}"
                 )
             }
             Self::Stick { set, chain } => format!("ip saddr @{set} goto {chain}"),
@@ -118,7 +129,7 @@ impl Rule {
 }
 
 /// For people: which endpoints these are, as many as there is room for.
-fn comment(ends: &[SocketAddrV4]) -> String {
+fn comment(ends: &[Ipv4Addr]) -> String {
     let mut text = String::new();
     for (at, end) in ends.iter().enumerate() {
         let next = format!("{}{end}", if at == 0 { "" } else { " " });

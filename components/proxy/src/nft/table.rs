@@ -1,6 +1,7 @@
 //! What the kernel has of services, and how it comes to what it should have.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::Ipv4Addr;
 
 use mainstay_client::Key;
 
@@ -244,11 +245,8 @@ impl Table {
                 let ends = rules.iter().find_map(balanced);
                 if let Some((ends, (slot, _))) = ends.zip(self.slots.of(chain)) {
                     for (number, end) in (slot.first..).zip(ends) {
-                        let (map, end) = (
-                            Slot::map_name(slot.map),
-                            format!("{} . {}", end.ip(), end.port()),
-                        );
-                        found.elements.insert((map, number.to_string()), end);
+                        let key = (Slot::map_name(slot.map), number.to_string());
+                        found.elements.insert(key, end.to_string());
                     }
                 }
             }
@@ -271,16 +269,16 @@ impl Table {
     }
 }
 
-fn balanced(rule: &Rule) -> Option<&[std::net::SocketAddrV4]> {
+fn balanced(rule: &Rule) -> Option<&[Ipv4Addr]> {
     match rule {
-        Rule::Balance(_, ends) => Some(ends),
+        Rule::Balance(_, ends, _) => Some(ends),
         _ => None,
     }
 }
 
-fn numbered(slot: Slot, ends: &[std::net::SocketAddrV4]) -> String {
+fn numbered(slot: Slot, ends: &[Ipv4Addr]) -> String {
     let numbered = (slot.first..).zip(ends);
-    let texts = numbered.map(|(number, end)| format!("{number} : {} . {}", end.ip(), end.port()));
+    let texts = numbered.map(|(number, end)| format!("{number} : {end}"));
     texts.collect::<Vec<_>>().join(", ")
 }
 

@@ -93,10 +93,11 @@ impl Transaction {
         ));
     }
 
-    /// A map of endpoints by their numbers.
+    /// A map of addresses by their numbers. Ports are not in it: nft 1.0.6 takes the protocol that it must name for them
+    /// from rules beside it, and refuses a transaction with both protocols.
     pub(super) fn add_ends_map(&mut self, map: &str) {
         self.sets.push(format!(
-            "add map {TABLE} {map} {{ typeof numgen random mod 2 : ip daddr . th dport ; }}"
+            "add map {TABLE} {map} {{ typeof numgen random mod 2 : ip daddr ; }}"
         ));
     }
 

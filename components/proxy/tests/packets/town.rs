@@ -29,6 +29,7 @@ pub(crate) const B: (&str, &str) = ("10.244.2.2", "n2");
 pub(crate) const C: (&str, &str) = ("10.244.3.2", "n3");
 
 pub(crate) struct Town {
+    pub(crate) mode: Mode,
     pub(crate) client: Namespace,
     pub(crate) node: Namespace,
     pub(crate) pods: [Namespace; 3],
@@ -104,6 +105,7 @@ impl Town {
         board.services_listed(&[].into());
         board.slices_listed(&[].into());
         Some(Self {
+            mode,
             client,
             node,
             pods,
