@@ -58,6 +58,21 @@ pub(crate) struct About {
     pub(crate) field_path: String,
 }
 
+impl About {
+    fn of(about: &ObjectReference) -> Self {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Self {
+            api_version: text(&about.api_version),
+            kind: text(&about.kind),
+            namespace: text(&about.namespace),
+            name: text(&about.name),
+            uid: text(&about.uid),
+            resource_version: text(&about.resource_version),
+            field_path: text(&about.field_path),
+        }
+    }
+}
+
 impl Events {
     /// `component` is who tells them, as `deployment-controller`; they are written until the last clone is dropped.
     /// Must be called within a tokio runtime.
@@ -101,19 +116,14 @@ impl Events {
         self.tell(about, "Warning", reason, message.into());
     }
 
+    /// Something that is as it should be, about an object of which only this reference is known.
+    pub fn normal_about(&self, about: &ObjectReference, reason: &str, message: impl Into<String>) {
+        self.say(About::of(about), "Normal", reason, message.into());
+    }
+
     /// A warning about an object of which only this reference is known.
     pub fn warning_about(&self, about: &ObjectReference, reason: &str, message: impl Into<String>) {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let about = About {
-            api_version: text(&about.api_version),
-            kind: text(&about.kind),
-            namespace: text(&about.namespace),
-            name: text(&about.name),
-            uid: text(&about.uid),
-            resource_version: text(&about.resource_version),
-            field_path: text(&about.field_path),
-        };
-        self.say(about, "Warning", reason, message.into());
+        self.say(About::of(about), "Warning", reason, message.into());
     }
 
     fn tell<K: Resource<DynamicType = ()>>(

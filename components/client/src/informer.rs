@@ -203,10 +203,12 @@ impl<K: Kind> Informer<K> {
     }
 
     /// Follows the server until the task is dropped.
-    pub(crate) async fn run(self: Arc<Self>, client: Client) {
+    pub(crate) async fn run(self: Arc<Self>, client: Client, fields: Option<String>) {
         let mut seen = HashSet::new();
         let mut pause = WATCH_PAUSE_MIN;
-        let mut events = watcher::watcher(Api::<K>::all(client), config()).boxed();
+        let mut config = config();
+        config.field_selector = fields;
+        let mut events = watcher::watcher(Api::<K>::all(client), config).boxed();
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {

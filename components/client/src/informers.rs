@@ -42,14 +42,26 @@ impl Informers {
         }
     }
 
+    /// The informer of those objects of a kind that a field selector picks, as `spec.nodeName=a`. Whoever asks for the
+    /// kind later has the same ones. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn of_selected<K: Kind>(&self, fields: &str) -> Arc<Informer<K>> {
+        self.start(Some(fields))
+    }
+
     /// The informer of a kind. Must be called within a tokio runtime.
     #[must_use]
     pub fn of<K: Kind>(&self) -> Arc<Informer<K>> {
+        self.start(None)
+    }
+
+    fn start<K: Kind>(&self, fields: Option<&str>) -> Arc<Informer<K>> {
         let mut started = self.started.lock();
         let Started { kinds, tasks } = &mut *started;
         let known = kinds.entry(TypeId::of::<K>()).or_insert_with(|| {
             let informer = Arc::new(Informer::<K>::default());
-            tasks.spawn(Arc::clone(&informer).run(self.client.clone()));
+            let fields = fields.map(str::to_owned);
+            tasks.spawn(Arc::clone(&informer).run(self.client.clone(), fields));
             informer
         });
         Arc::downcast(Arc::clone(known)).expect("it is kept under its own type")
