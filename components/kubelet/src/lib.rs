@@ -7,7 +7,24 @@
 #![forbid(unsafe_code)]
 
 pub mod cgroups;
+pub mod config;
+pub mod context;
+pub mod decide;
+pub mod healthz;
+pub mod keep;
 pub mod labels;
 pub mod limits;
+pub mod node;
+pub mod observed;
+pub mod probes;
+pub mod report;
+mod run;
+pub mod runtime;
+pub mod sources;
 pub mod spec;
+pub mod status;
+pub mod told;
 pub mod volumes;
+pub mod worker;
+
+pub use run::{Ended, run};

@@ -52,3 +52,98 @@ pub const CGROUP_ATTEMPTS: u32 = 20;
 pub const CGROUP_PAUSE: Duration = Duration::from_millis(50);
 /// Cgroups within a pod's. Deeper ones are a mistake or an attack.
 pub const CGROUP_DEPTH_MAX: usize = 64;
+
+/// Until a sandbox stands: its network may take long.
+pub const SANDBOX_DEADLINE: Duration = Duration::from_secs(240);
+/// Until an image is there.
+pub const PULL_DEADLINE: Duration = Duration::from_secs(30 * 60);
+/// What a call gets beyond the time that the runtime itself was told.
+pub const EXEC_MARGIN: Duration = Duration::from_secs(5);
+/// The same for a container to be gone after it was killed.
+pub const STOP_MARGIN: Duration = Duration::from_secs(120);
+/// For a hook after the start. Upstream sets no limit; it must end some time.
+pub const HOOK_DEADLINE: Duration = Duration::from_secs(30 * 60);
+/// For a hook's HTTP request.
+pub const HOOK_HTTP_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Of an answer to a probe that is read,
+pub const PROBE_BODY_BYTES_MAX: usize = 10 * 1024;
+/// redirections that it follows,
+pub const PROBE_REDIRECTS_MAX: usize = 10;
+/// and what of a command's output is told.
+pub const PROBE_OUTPUT_CHARS_MAX: usize = 1024;
+/// Failed probes of a pod that wait to be told.
+pub const PROBED_WAITING_MAX: usize = 16;
+
+/// Of a container's termination log,
+pub const LAST_WORDS_BYTES_MAX: usize = 4096;
+/// of its log in place of it,
+pub const LAST_WORDS_LOG_BYTES_MAX: usize = 2048;
+/// and in lines.
+pub const LAST_WORDS_LOG_LINES_MAX: usize = 80;
+/// Files in a container's folder of logs that are looked at.
+pub const LOG_FILES_LISTED_MAX: usize = 1000;
+
+/// Between two looks at all that runs.
+pub const RELIST_INTERVAL: Duration = Duration::from_secs(1);
+/// A pod is looked at at least this often.
+pub const SYNC_INTERVAL: Duration = Duration::from_secs(60);
+/// After a look at a pod failed.
+pub const SYNC_RETRY: Duration = Duration::from_secs(10);
+/// After ending a pod failed; doubled each time,
+pub const END_RETRY_MIN: Duration = Duration::from_secs(1);
+/// up to this.
+pub const END_RETRY_MAX: Duration = Duration::from_secs(10);
+/// Statuses that are written at a time.
+pub const STATUS_WRITERS: usize = 4;
+/// Files in the folder of static pods,
+pub const STATIC_FILES_MAX: usize = 1000;
+/// and bytes of each.
+pub const STATIC_FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
+
+/// Between two looks at how the node is,
+pub const NODE_STATUS_INTERVAL: Duration = Duration::from_secs(10);
+/// and between two reports while it stays the same.
+pub const NODE_REPORT_INTERVAL: Duration = Duration::from_secs(300);
+/// Images in a node's status.
+pub const NODE_IMAGES_MAX: usize = 50;
+/// A runtime that has not said for so long what runs is not well.
+pub const RELIST_PATIENCE: Duration = Duration::from_secs(180);
+/// A node that has not been heard of for so long is lost, in seconds;
+pub const LEASE_SECONDS: i32 = 40;
+/// it is to be heard of this often,
+pub const LEASE_INTERVAL: Duration = Duration::from_secs(10);
+/// and this long after it could not be.
+pub const LEASE_RETRY: Duration = Duration::from_secs(2);
+/// Memory that pods do not get: below it upstream evicts.
+pub const EVICTION_MEMORY_BYTES: u64 = 100 * 1024 * 1024;
+/// The same of the disk, in percent.
+pub const EVICTION_DISK_PERCENT: u64 = 10;
+
+/// Between two looks at the folder of static pods; upstream looks every 20 s and is told of changes in between.
+pub const STATIC_INTERVAL: Duration = Duration::from_secs(1);
+/// Mirror pods are compared at least this often,
+pub const MIRROR_INTERVAL: Duration = Duration::from_secs(60);
+/// and this long after the apiserver could not be asked.
+pub const MIRROR_RETRY: Duration = Duration::from_secs(2);
+/// Connections to the page for health.
+pub const HEALTH_CONNECTIONS_MAX: usize = 32;
+/// Until a connection to it has asked.
+pub const HEALTH_DEADLINE: Duration = Duration::from_secs(10);
+/// Requests to the apiserver at a time.
+pub const REQUESTS_MAX: usize = 64;
+/// Until the runtime is asked again whether it is there.
+pub const RUNTIME_RETRY: Duration = Duration::from_secs(1);
+/// Between two looks for what pods left that went while no kubelet ran.
+pub const CLEAN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Between two looks at the logs of what runs,
+pub const LOGS_INTERVAL: Duration = Duration::from_secs(10);
+/// at containers that are over,
+pub const CONTAINERS_INTERVAL: Duration = Duration::from_secs(60);
+/// and at the disk of images.
+pub const IMAGES_INTERVAL: Duration = Duration::from_secs(300);
+/// Ended containers of a name that are kept for each pod.
+pub const DEAD_CONTAINERS_MAX: usize = 1;
+/// An image that was seen for less than this is not removed.
+pub const IMAGE_AGE_MIN: Duration = Duration::from_secs(120);

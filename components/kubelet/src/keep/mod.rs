@@ -1,0 +1,9 @@
+//! Keeps the machine from filling up: containers and sandboxes that are over, images that nobody uses, logs.
+
+mod containers;
+mod images;
+mod logs;
+
+pub use containers::remove_containers;
+pub use images::{ImageGc, Room};
+pub use logs::{LogLimits, rotate_logs};

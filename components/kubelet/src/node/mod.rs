@@ -1,0 +1,12 @@
+//! The node itself: what it is, how it is, and that it is there.
+
+mod lease;
+mod machine;
+mod object;
+mod register;
+
+pub use lease::keep_lease;
+pub(crate) use machine::own_address;
+pub use machine::{Machine, Pages, read_machine};
+pub use object::{Health, Identity, Reserved, Taints, allocatable, capacity};
+pub use register::{Registration, keep_registered};

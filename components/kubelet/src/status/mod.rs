@@ -1,0 +1,13 @@
+//! What the kubelet says of a pod: pure functions of what was seen of it.
+
+mod conditions;
+mod containers;
+mod phase;
+mod pod;
+mod times;
+
+pub use pod::{Ended, Facts, Failure, Failures, Phase, status};
+pub use times::{seconds, time_of_nanos};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! The kubelet on a real runtime: containerd and runc in a network namespace of their own, a real apiserver and store,
+//! and images made here from busybox. Where root or a program is missing nothing is tested, and a line says so.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends with what it did not expect"
+)]
+
+#[path = "kubelet/lives.rs"]
+mod lives;
+#[path = "kubelet/machine.rs"]
+mod machine;
+#[path = "kubelet/node.rs"]
+mod node;
