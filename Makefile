@@ -8,7 +8,7 @@ CARGO ?= cargo
 # As in scripts/lib.sh: one choice of packages, so that nothing is compiled twice.
 ALL := --release --workspace --exclude mainstay-sim
 
-.PHONY: help up down setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick bench-components bench-components-quick crash compare-upstream sim jepsen jepsen-short jepsen-apiserver jepsen-control jepsen-planted
+.PHONY: help up down cluster cluster-down setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick bench-components bench-components-quick crash compare-upstream sim jepsen jepsen-short jepsen-apiserver jepsen-control jepsen-planted
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -18,6 +18,14 @@ up: ## install what is missing, build, start three members, a control plane and 
 
 down: ## stop what `make up` started; data stays
 	@scripts/down
+
+cluster: setup ## three masters and three workers as hosts of their own on this machine (needs root); see README
+	@scripts/setup nodes
+	@scripts/build
+	@$(CARGO_TARGET_DIR)/release/mainstay --dir $(MAINSTAY_RUN)/cluster up
+
+cluster-down: ## stop them; 'mainstay down --delete' forgets them too
+	@$(CARGO_TARGET_DIR)/release/mainstay --dir $(MAINSTAY_RUN)/cluster down
 
 setup: ## install what building needs (Debian packages)
 	@scripts/setup
