@@ -2,8 +2,9 @@
 //! and images made here from busybox. Where root or a program is missing nothing is tested, and a line says so.
 
 #![allow(
+    clippy::print_stderr,
     clippy::unwrap_used,
-    reason = "a test ends with what it did not expect"
+    reason = "a test ends with what it did not expect, and says what it could not do"
 )]
 
 #[path = "kubelet/lives.rs"]
