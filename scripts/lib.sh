@@ -19,7 +19,7 @@ PEER_PORTS=(2380 22380 32380)
 # again. The simulation is apart: it replaces functions of the C library and has bugs planted.
 ALL=(--release --workspace --exclude mainstay-sim)
 # The programs for users.
-SERVERS=(kvstore apiserver controllers scheduler fake-nodes kubelet mainstay proxy)
+SERVERS=(kvstore apiserver controllers scheduler dns fake-nodes kubelet mainstay proxy)
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
