@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod certificates;
 pub mod cgroups;
 pub mod config;
 pub mod context;

@@ -147,3 +147,12 @@ pub const IMAGES_INTERVAL: Duration = Duration::from_secs(300);
 pub const DEAD_CONTAINERS_MAX: usize = 1;
 /// An image that was seen for less than this is not removed.
 pub const IMAGE_AGE_MIN: Duration = Duration::from_secs(120);
+
+/// How long somebody may take to sign a certificate; upstream's quarter of an hour.
+pub const CERTIFICATE_PATIENCE: Duration = Duration::from_secs(900);
+/// Pause before a certificate is asked for again; doubled with each further failure,
+pub const CERTIFICATE_PAUSE_MIN: Duration = Duration::from_secs(2);
+/// up to this.
+pub const CERTIFICATE_PAUSE_MAX: Duration = Duration::from_secs(32);
+/// Between two looks at the clock while a certificate is still good.
+pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(600);

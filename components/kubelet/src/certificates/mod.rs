@@ -1,0 +1,13 @@
+//! A node's certificates: the first one by a bootstrap token, and each next one before the last one ends.
+
+mod bootstrap;
+mod pair;
+mod rotation;
+mod signing;
+mod store;
+
+pub use bootstrap::{BootstrapError, CLIENT_PREFIX, SERVING_PREFIX, bootstrap};
+pub use pair::{Pair, PairError};
+pub use rotation::{Rotation, RotationError};
+pub use signing::{Purpose, SigningError};
+pub use store::PairStore;
