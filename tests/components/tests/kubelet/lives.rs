@@ -95,8 +95,11 @@ async fn the_node_says_what_it_is(node: &Node) {
     assert!(named(IMAGE), "{images:?}");
     let leases: Api<k8s_openapi::api::coordination::v1::Lease> =
         Api::namespaced(node.world.client.clone(), "kube-node-lease");
-    let lease = leases.get("n1").await.unwrap();
-    assert_eq!(lease.spec.unwrap().holder_identity.as_deref(), Some("n1"));
+    let renewed = async || {
+        let lease = leases.get_opt("n1").await.ok()??;
+        (lease.spec?.holder_identity.as_deref() == Some("n1")).then_some(())
+    };
+    wait_until("the lease is renewed", DONE, renewed).await;
 }
 
 async fn a_pod_runs_and_ends_with_grace(node: &Node) {
