@@ -355,7 +355,9 @@ async fn prepare(
         sleep(BOOTSTRAP_PAUSE).await;
     }
     health.set(hooks[2], None);
-    loops::aggregate_roles(&registry);
+    if flags.aggregate_cluster_roles {
+        loops::aggregate_roles(&registry);
+    }
     tokio::spawn(loops::publish_trust(Arc::clone(&registry), tls));
     tracing::info!("ready");
     let address = flags.advertised();

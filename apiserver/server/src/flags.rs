@@ -80,6 +80,10 @@ pub(crate) struct Flags {
     #[arg(long, value_delimiter = ',', default_value = "Node,RBAC")]
     pub(crate) authorization_mode: Vec<AuthorizationMode>,
 
+    /// Whether this server keeps the rules of aggregated cluster roles. If not, kube-controller-manager does.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) aggregate_cluster_roles: bool,
+
     /// Addresses of services.
     #[arg(long, default_value = "10.96.0.0/16")]
     pub(crate) service_cluster_ip_range: Ipv4Net,

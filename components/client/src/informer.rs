@@ -10,10 +10,13 @@ use kube::{Api, Client, Resource};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::cache::{Cache, Index};
 use crate::key::Key;
 use crate::limits::{LIST_PAGE, WATCH_PAUSE_MAX, WATCH_PAUSE_MIN, WATCH_SECONDS};
+use crate::queue::Queue;
+use crate::trouble::Trouble;
 
 /// What happened to an object; the cache shows it already.
 #[derive(Debug)]
@@ -58,6 +61,7 @@ pub struct Informer<K> {
     handlers: Mutex<Vec<Handler<K>>>,
     synced: watch::Sender<bool>,
     progress: Mutex<Progress>,
+    trouble: Trouble,
 }
 
 /// How far the cache is.
@@ -95,6 +99,7 @@ impl<K> Default for Informer<K> {
             handlers: Mutex::default(),
             synced: watch::channel(false).0,
             progress: Mutex::default(),
+            trouble: Trouble::default(),
         }
     }
 }
@@ -120,6 +125,37 @@ impl<K: Kind> Informer<K> {
         handlers.push(Box::new(handler));
     }
 
+    /// As [`Informer::on`], with an owner of the handler.
+    pub fn on_for<C: Send + Sync + 'static>(
+        &self,
+        owner: &Arc<C>,
+        handler: impl Fn(&C, &Change<'_, K>) + Send + Sync + 'static,
+    ) {
+        let owner = Arc::clone(owner);
+        self.on(move |change| handler(&owner, &change));
+    }
+
+    /// Puts the name of whatever changes into a queue.
+    pub fn names_into(&self, queue: &Queue<Key>) {
+        let queue = queue.clone();
+        self.on(move |change| queue.add(Key::of(change.object().as_ref())));
+    }
+
+    /// Puts the name of what is there and `wanted` into a queue: not of what is deleted.
+    pub fn names_of(
+        &self,
+        queue: &Queue<Key>,
+        wanted: impl Fn(&K) -> bool + Send + Sync + 'static,
+    ) {
+        let queue = queue.clone();
+        self.on(move |change| {
+            let object = change.object();
+            if !matches!(change, Change::Deleted(_)) && wanted(object) {
+                queue.add(Key::of(object.as_ref()));
+            }
+        });
+    }
+
     /// Whether the first list is complete.
     #[must_use]
     pub fn is_synced(&self) -> bool {
@@ -130,6 +166,15 @@ impl<K: Kind> Informer<K> {
     pub async fn synced(&self) {
         // The sender lives as long as this informer.
         let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
+    }
+
+    /// Why it cannot be followed, if it cannot.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let kind = K::kind(&());
+        match self.trouble.told(Instant::now(), !self.is_synced()) {
+            Some(why) => Err(format!("{kind} cannot be listed or watched: {why}")),
+            None => Ok(()),
+        }
     }
 
     /// The place of a write in what this informer sees; `written` is the server's answer to it.
@@ -217,6 +262,7 @@ impl<K: Kind> Informer<K> {
                 }
                 Err(error) => {
                     tracing::warn!(kind = %K::kind(&()), "watching: {error}");
+                    self.trouble.failed(Instant::now(), &error);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(WATCH_PAUSE_MAX);
                 }
@@ -225,6 +271,9 @@ impl<K: Kind> Informer<K> {
     }
 
     fn take(&self, event: Event<K>, seen: &mut HashSet<Key>) {
+        if !matches!(event, Event::Init) {
+            self.trouble.ends();
+        }
         match event {
             Event::Init => {
                 seen.clear();

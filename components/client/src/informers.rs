@@ -11,10 +11,21 @@ use tokio::task::JoinSet;
 
 use crate::informer::{Informer, Kind};
 
-/// Starts an informer for each kind that is asked for, once; dropping this ends them.
+/// Starts an informer for each kind that is asked for, once; dropping this and all its parts ends them.
 pub struct Informers {
     client: Client,
-    started: Mutex<Started>,
+    started: Arc<Mutex<Started>>,
+    asked_for: Arc<Mutex<HashMap<TypeId, Arc<dyn Followed>>>>,
+}
+
+trait Followed: Send + Sync {
+    fn check(&self) -> Result<(), String>;
+}
+
+impl<K: Kind> Followed for Informer<K> {
+    fn check(&self) -> Result<(), String> {
+        Informer::check(self)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +49,8 @@ impl Informers {
     pub fn new(client: Client) -> Self {
         Self {
             client,
-            started: Mutex::default(),
+            started: Arc::default(),
+            asked_for: Arc::default(),
         }
     }
 
@@ -47,6 +59,25 @@ impl Informers {
     #[must_use]
     pub fn of_selected<K: Kind>(&self, fields: &str) -> Arc<Informer<K>> {
         self.start(Some(fields))
+    }
+
+    /// The same informers for one of several users.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            started: Arc::clone(&self.started),
+            asked_for: Arc::default(),
+        }
+    }
+
+    /// A check of all that this part was asked for.
+    ///
+    /// # Errors
+    /// It names a kind that cannot be followed, and why.
+    pub fn check(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
+        let asked_for = Arc::clone(&self.asked_for);
+        move || asked_for.lock().values().try_for_each(|kind| kind.check())
     }
 
     /// The informer of a kind. Must be called within a tokio runtime.
@@ -64,6 +95,10 @@ impl Informers {
             tasks.spawn(Arc::clone(&informer).run(self.client.clone(), fields));
             informer
         });
-        Arc::downcast(Arc::clone(known)).expect("it is kept under its own type")
+        let informer = Arc::downcast::<Informer<K>>(Arc::clone(known));
+        let informer = informer.expect("it is kept under its own type");
+        let mut asked_for = self.asked_for.lock();
+        asked_for.insert(TypeId::of::<K>(), Arc::clone(&informer) as _);
+        informer
     }
 }

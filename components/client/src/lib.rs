@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod answer;
 mod cache;
 mod correlate;
 mod credentials;
@@ -30,12 +31,14 @@ pub mod quantity;
 mod queue;
 mod queues;
 mod serve;
+mod trouble;
 mod unseen;
 
 pub use access::{Access, AccessError, AccessOptions};
+pub use answer::{already_exists, is_conflict, is_gone, is_stale, unless_gone, unless_stale};
 pub use cache::{Cache, Index};
 pub use credentials::{Credential, Credentials};
-pub use delete::delete_exactly;
+pub use delete::{delete_exactly, delete_exactly_with, delete_unchanged};
 pub use events::Events;
 pub use informer::{Change, Informer, Kind, Mark};
 pub use informers::Informers;

@@ -20,6 +20,13 @@ pub const WATCH_PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Longest such pause.
 pub const WATCH_PAUSE_MAX: Duration = Duration::from_secs(10);
 
+/// How long lists and watches of a kind may fail before who needs it is not well.
+pub const WATCH_FAILS_MAX: Duration = Duration::from_secs(60);
+/// Failures that are further apart than this are not in a row: several servers may be asked in vain, with a pause.
+pub const WATCH_FAILURES_APART: Duration = Duration::from_secs(120);
+/// How long work on one name may last before its worker is taken to be stuck: more than any round needs.
+pub const WORK_STUCK: Duration = Duration::from_secs(600);
+
 /// Events that wait to be written; further ones are dropped, as upstream drops them.
 pub const EVENTS_WAITING_MAX: usize = 1_000;
 /// Sources and objects whose events are remembered, to count repeats and to slow down floods.

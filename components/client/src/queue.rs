@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::limits::WORK_STUCK;
 use crate::metrics::QueueMetrics;
 use crate::pace::Pace;
 
@@ -205,6 +206,19 @@ impl<T: Clone + Eq + Hash> Queue<T> {
     }
 }
 
+impl<T: Clone + Eq + Hash + fmt::Display> Queue<T> {
+    /// Whether all workers get on.
+    ///
+    /// # Errors
+    /// It names what one has worked on for [`WORK_STUCK`] and longer.
+    pub fn check(&self) -> Result<(), String> {
+        match self.inner.state.lock().stuck(Instant::now()) {
+            Some(item) => Err(format!("{}: stuck with {item}", self.inner.metrics.name())),
+            None => Ok(()),
+        }
+    }
+}
+
 impl<T: Clone + Eq + Hash + fmt::Display + Send + Sync + 'static> Queue<T> {
     /// Works for ever with `workers` tasks, which end when this is dropped. An error is logged and the name is tried
     /// again after a pause; `Ok(Some(after))` asks for it again later.
@@ -224,6 +238,19 @@ impl<T: Clone + Eq + Hash + fmt::Display + Send + Sync + 'static> Queue<T> {
                 std::panic::resume_unwind(error.into_panic());
             }
         }
+    }
+
+    /// As [`Queue::work`], with an owner that all rounds share.
+    pub async fn work_for<C, F, W, E>(&self, owner: &Arc<C>, workers: usize, work: F)
+    where
+        C: Send + Sync + 'static,
+        F: Fn(Arc<C>, T) -> W + Clone + Send + 'static,
+        W: Future<Output = Result<Option<Duration>, E>> + Send + 'static,
+        E: fmt::Display + Send + 'static,
+    {
+        let owner = Arc::clone(owner);
+        self.work(workers, move |item| work(Arc::clone(&owner), item))
+            .await;
     }
 
     async fn work_one<F, W, E>(self, work: F)
@@ -294,6 +321,13 @@ impl<T: Clone + Eq + Hash> State<T> {
             }
         }
         added
+    }
+
+    /// What has been worked on for too long.
+    fn stuck(&self, now: Instant) -> Option<&T> {
+        let longest = self.working.iter().min_by_key(|(_, since)| **since);
+        let (item, since) = longest?;
+        (now - *since >= WORK_STUCK).then_some(item)
     }
 
     fn take(&mut self, now: Instant) -> Option<(T, Instant)> {
@@ -410,6 +444,22 @@ mod tests {
         assert_eq!(queue.working(), 1);
         queue.done(&"a");
         assert_eq!(queue.working(), 0);
+    }
+
+    #[test]
+    fn what_is_worked_on_for_too_long_is_named() {
+        let queue = queue();
+        let mut state = queue.inner.state.lock();
+        let start = Instant::now();
+        state.add("slow", start);
+        assert!(state.take(start).is_some());
+        let later = start + WORK_STUCK;
+        state.add("quick", later);
+        assert!(state.take(later).is_some());
+        assert_eq!(state.stuck(later - Duration::from_millis(1)), None);
+        assert_eq!(state.stuck(later), Some(&"slow"));
+        state.working.remove("slow");
+        assert_eq!(state.stuck(later), None);
     }
 
     #[tokio::test]

@@ -29,9 +29,10 @@ impl fmt::Debug for Queues {
 trait Closing: Send + Sync {
     fn close(&self);
     fn working(&self) -> usize;
+    fn check(&self) -> Result<(), String>;
 }
 
-impl<T: Clone + Eq + Hash + Send + Sync> Closing for Queue<T> {
+impl<T: Clone + Eq + Hash + fmt::Display + Send + Sync> Closing for Queue<T> {
     fn close(&self) {
         Queue::close(self);
     }
@@ -39,11 +40,26 @@ impl<T: Clone + Eq + Hash + Send + Sync> Closing for Queue<T> {
     fn working(&self) -> usize {
         Queue::working(self)
     }
+
+    fn check(&self) -> Result<(), String> {
+        Queue::check(self)
+    }
 }
 
 impl Queues {
-    pub fn add<T: Clone + Eq + Hash + Send + Sync + 'static>(&self, queue: &Queue<T>) {
+    pub fn add<T: Clone + Eq + Hash + fmt::Display + Send + Sync + 'static>(
+        &self,
+        queue: &Queue<T>,
+    ) {
         self.all.lock().push(Box::new(queue.clone()));
+    }
+
+    /// Whether all workers get on.
+    ///
+    /// # Errors
+    /// It names the first queue of which one does not, and what that works on.
+    pub fn check(&self) -> Result<(), String> {
+        self.all.lock().iter().try_for_each(|queue| queue.check())
     }
 
     /// Lets no work begin any more, and waits until none is under way.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kube::Resource;
 use parking_lot::Mutex;
 
-use crate::informer::{Informer, Kind, Mark};
+use crate::informer::{Change, Informer, Kind, Mark};
 use crate::key::Key;
 
 /// Creations and deletions that were answered, by the object they were done for. As long as some are unseen, the
@@ -87,6 +87,15 @@ impl Unseen {
             all.remove(key);
         }
         seen
+    }
+
+    /// The name of an owner that has changed. Nothing is unseen of one that is deleted.
+    pub fn owner<K: Resource>(&self, change: &Change<'_, K>) -> Key {
+        let key = Key::of(change.object().as_ref());
+        if let Change::Deleted(_) = change {
+            self.forget(&key);
+        }
+        key
     }
 
     /// The object itself is gone.

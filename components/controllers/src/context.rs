@@ -16,7 +16,7 @@ use crate::options::Options;
 pub struct Context {
     /// Speaks with the credentials of this controller alone.
     pub client: Client,
-    /// Shared by all controllers of the process.
+    /// Shared by all controllers of the process; this part is what one of them asks for.
     pub informers: Arc<Informers>,
     /// Tells events in this controller's name.
     pub events: Events,
@@ -24,7 +24,7 @@ pub struct Context {
     pub options: Arc<Options>,
     /// By which schedules go.
     pub clock: Clock,
-    /// All queues of the process, which are closed before it ends.
+    /// Its queues, which are closed before the process ends.
     pub queues: Queues,
 }
 
@@ -40,7 +40,10 @@ impl fmt::Debug for Context {
 impl Context {
     /// A work queue that shows itself in the metrics as `name`.
     #[must_use]
-    pub fn queue<T: Clone + Eq + Hash + Send + Sync + 'static>(&self, name: &str) -> Queue<T> {
+    pub fn queue<T>(&self, name: &str) -> Queue<T>
+    where
+        T: Clone + Eq + Hash + fmt::Display + Send + Sync + 'static,
+    {
         let queue = Queue::new(self.metrics.queue(name));
         self.queues.add(&queue);
         queue

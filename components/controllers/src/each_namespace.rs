@@ -7,7 +7,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::PostParams;
 use kube::{Api, Resource};
-use mainstay_client::{Change, Informer, Key, Kind, Queue};
+use mainstay_client::{Informer, Key, Kind, Queue, already_exists};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -47,11 +47,7 @@ where
     }
 
     pub(crate) async fn run(self: Arc<Self>) {
-        let queue = self.queue.clone();
-        self.namespaces.on(move |change| match change {
-            Change::Deleted(_) => {}
-            change => queue.add(Key::of(change.object().as_ref())),
-        });
+        self.namespaces.names_of(&self.queue, |_| true);
         let (queue, name) = (self.queue.clone(), self.name);
         self.objects.on(move |change| {
             let meta = change.object().meta();
@@ -62,12 +58,8 @@ where
         });
         self.namespaces.synced().await;
         self.objects.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key.name).await }
-        };
-        self.queue.work(1, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key.name).await;
+        self.queue.work_for(&self, 1, work).await;
     }
 
     async fn sync(&self, namespace: &str) -> kube::Result<Option<Duration>> {
@@ -99,8 +91,4 @@ where
 fn is_active(namespace: &Namespace) -> bool {
     let phase = namespace.status.as_ref().and_then(|s| s.phase.as_deref());
     namespace.metadata.deletion_timestamp.is_none() && phase != Some("Terminating")
-}
-
-pub(crate) fn already_exists(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.reason == "AlreadyExists")
 }

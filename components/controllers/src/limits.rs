@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+/// How long a controller may wait for its credentials and still be well.
+pub const CREDENTIALS_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Pause before it is looked again whether a cache shows what was written; mostly an event is faster.
 pub const UNSEEN_PAUSE: Duration = Duration::from_millis(500);
 /// Pods that one round of a replica set creates or deletes at most; further ones follow in the next round.
@@ -98,6 +100,9 @@ pub const CSR_PENDING_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// Aggregated cluster roles that are worked out at the same time.
 pub const CLUSTER_ROLE_WORKERS: usize = 5;
+/// How long an aggregated cluster role may have wrong rules before the controller writes them: this project's
+/// apiserver does it by itself, and needs a fraction of that.
+pub const AGGREGATION_GRACE: Duration = Duration::from_secs(2);
 /// How often old tokens of service accounts are looked at.
 pub const LEGACY_TOKEN_PAUSE: Duration = Duration::from_secs(24 * 3_600);
 

@@ -8,7 +8,10 @@ use mainstay_auth::authn::SigningKey;
 use mainstay_client::process::duration;
 
 use crate::certificates::SigningOptions;
-use crate::limits::{NAMESPACE_DELETION_PAUSE, POD_GC_NODE_PAUSE, POD_GC_PAUSE};
+use crate::limits::{
+    AGGREGATION_GRACE, LEGACY_TOKEN_PAUSE, NAMESPACE_DELETION_PAUSE, POD_GC_NODE_PAUSE,
+    POD_GC_PAUSE,
+};
 
 /// Among them the names that work at the same time, by controller: `--concurrent-…-syncs`.
 #[derive(Args, Clone, Debug)]
@@ -51,6 +54,9 @@ pub struct Options {
     /// and then closed until it is deleted.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "8760h0m0s")]
     pub legacy_service_account_token_clean_up_period: Duration,
+    /// How often such tokens are looked at.
+    #[arg(skip = LEGACY_TOKEN_PAUSE)]
+    pub legacy_service_account_token_period: Duration,
     /// What tokens in secrets are signed with; none, and secrets are not filled.
     #[arg(skip)]
     pub service_account_key: Option<Arc<SigningKey>>,
@@ -105,6 +111,9 @@ pub struct Options {
     #[arg(long, value_name = "BITS", default_value_t = 0)]
     pub node_cidr_mask_size_ipv6: u8,
 
+    /// How long an aggregated cluster role may have wrong rules before they are written: time for the apiserver.
+    #[arg(skip = AGGREGATION_GRACE)]
+    pub aggregation_grace: Duration,
     /// PEM certificates for the config map `kube-root-ca.crt`; none, and it is not kept.
     #[arg(skip)]
     pub root_ca: Option<String>,

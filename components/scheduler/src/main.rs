@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         match clients {
             Ok((reads, writes)) => {
                 let informers = Informers::new(reads);
+                running.health.add("informer-sync", informers.check());
                 let events = Events::start(writes.clone(), &options.scheduler_name);
                 let work = schedule(writes, &informers, events, &running.metrics, options);
                 tokio::select! {

@@ -1,4 +1,7 @@
 //! Aggregated cluster roles: their rules are those of the roles that their selectors choose, whoever changes those.
+//!
+//! Upstream leaves this to kube-controller-manager. Here the server does it, because it may run alone, and a role such
+//! as `admin` would be empty then. The controller of the same purpose waits for it and finds nothing to do.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::Api;
 use kube::api::PostParams;
 use mainstay_auth::authn::SigningKey;
-use mainstay_client::{Change, Informer, Queue, delete_exactly};
+use mainstay_client::{Change, Informer, Queue, delete_exactly, unless_gone, unless_stale};
 
 use super::claims::claims;
 use super::secret::{Account, Named, filled};
@@ -64,19 +64,11 @@ impl Controller {
         self.accounts.synced().await;
         self.secrets.synced().await;
         let workers = self.cx.options.concurrent_serviceaccount_token_syncs;
-        let this = Arc::clone(&self);
-        let delete = move |account| {
-            let this = Arc::clone(&this);
-            async move { this.account_gone(&account).await }
-        };
-        let this = Arc::clone(&self);
-        let fill = move |named| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&named).await }
-        };
+        let delete = async |this: Arc<Self>, account: Account| this.account_gone(&account).await;
+        let work = async |this: Arc<Self>, named: Named| this.sync(&named).await;
         tokio::join!(
-            self.gone.work(workers, delete),
-            self.queue.work(workers, fill)
+            self.gone.work_for(&self, workers, delete),
+            self.queue.work_for(&self, workers, work)
         );
     }
 
@@ -130,14 +122,9 @@ impl Controller {
         };
         let name = secret.metadata.name.as_deref().unwrap_or_default();
         // With the resourceVersion of the cache: a token that was filled in unseen is not replaced.
-        match self
-            .api(secret)
-            .replace(name, &PostParams::default(), &whole)
-            .await
-        {
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            written => Ok(written.map(drop)?),
-        }
+        let api = self.api(secret);
+        unless_stale(api.replace(name, &PostParams::default(), &whole).await)?;
+        Ok(())
     }
 
     async fn delete(&self, secret: &Secret) -> Result<(), Failed> {
@@ -168,12 +155,10 @@ impl Controller {
         if !named.account.is(&account) || account.secrets.as_ref().map_or(0, Vec::len) == before {
             return Ok(());
         }
-        match api
-            .replace(&key.name, &PostParams::default(), &account)
-            .await
-        {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            written => Ok(written.map(drop)?),
-        }
+        unless_gone(
+            api.replace(&key.name, &PostParams::default(), &account)
+                .await,
+        )?;
+        Ok(())
     }
 }

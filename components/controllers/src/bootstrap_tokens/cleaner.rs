@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use mainstay_client::{Change, Informer, Key, Queue, delete_exactly};
+use kube::api::DeleteParams;
+use mainstay_client::{Informer, Key, Queue, delete_unchanged};
 
 use super::secret::{End, end, is_token};
 use crate::context::Context;
@@ -29,19 +30,10 @@ struct Controller {
 
 impl Controller {
     async fn run(self: Arc<Self>) {
-        let queue = self.queue.clone();
-        self.secrets.on(move |change| match change {
-            Change::Deleted(_) => {}
-            change if !is_token(change.object()) => {}
-            change => queue.add(Key::of(change.object().as_ref())),
-        });
+        self.secrets.names_of(&self.queue, is_token);
         self.secrets.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
-        self.queue.work(1, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        self.queue.work_for(&self, 1, work).await;
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<Option<Duration>> {
@@ -54,7 +46,8 @@ impl Controller {
             End::In(rest) => Ok(Some(rest)),
             End::Past => {
                 let api: Api<Secret> = Api::namespaced(self.cx.client.clone(), &key.namespace);
-                delete_exactly(&api, secret.as_ref()).await?;
+                // It may have been given more time; then an event brings it here again.
+                delete_unchanged(&api, secret.as_ref(), DeleteParams::default()).await?;
                 Ok(None)
             }
         }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use kube::api::PostParams;
-use mainstay_client::{Informer, Key, Queue};
+use mainstay_client::{Informer, Key, Queue, unless_gone};
 
 use super::secret::{End, NAMESPACE, end, is_token, signing};
 use super::signature::detached;
@@ -54,12 +54,8 @@ impl Controller {
         });
         self.maps.synced().await;
         self.secrets.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
-        self.queue.work(1, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        self.queue.work_for(&self, 1, work).await;
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<Option<Duration>> {
@@ -76,9 +72,9 @@ impl Controller {
             let mut whole = ConfigMap::clone(&map);
             whole.data = Some(data);
             let api: Api<ConfigMap> = Api::namespaced(self.cx.client.clone(), PUBLIC);
-            match api.replace(NAME, &PostParams::default(), &whole).await {
-                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
-                written => written.map(drop)?,
+            let written = api.replace(NAME, &PostParams::default(), &whole).await;
+            if unless_gone(written)?.is_none() {
+                return Ok(None);
             }
         }
         // A token that ends takes its signature with it, whether it is deleted or not.

@@ -11,7 +11,7 @@ use k8s_openapi::api::certificates::v1::{
 };
 use kube::Api;
 use kube::api::PostParams;
-use mainstay_client::{Informer, Key, Queue};
+use mainstay_client::{Informer, Key, Queue, unless_gone};
 
 use super::conditions::{has, issued, with};
 use super::request::{Request, Unreadable};
@@ -64,16 +64,10 @@ enum Failed {
 
 impl Controller {
     async fn run(self: Arc<Self>) {
-        let queue = self.queue.clone();
-        self.requests
-            .on(move |change| queue.add(Key::of(change.object().as_ref())));
+        self.requests.names_into(&self.queue);
         self.requests.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
-        self.queue.work(CSR_WORKERS, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        self.queue.work_for(&self, CSR_WORKERS, work).await;
     }
 
     async fn sync(&self, key: &Key) -> Result<Option<Duration>, Failed> {
@@ -149,10 +143,7 @@ impl Controller {
         let written: kube::Result<CertificateSigningRequest> = api
             .replace_subresource("approval", name, &PostParams::default(), &approved)
             .await;
-        match written {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(error.into()),
-            Ok(_) => Ok(()),
-        }
+        unless_gone(written)?;
+        Ok(())
     }
 }

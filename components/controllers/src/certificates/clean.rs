@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use kube::Api;
-use mainstay_client::{Change, Informer, Key, Queue, delete_exactly};
+use kube::api::DeleteParams;
+use mainstay_client::{Informer, Key, Queue, delete_unchanged};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::authority::certificates;
@@ -32,18 +33,10 @@ struct Controller {
 
 impl Controller {
     async fn run(self: Arc<Self>) {
-        let queue = self.queue.clone();
-        self.requests.on(move |change| match change {
-            Change::Deleted(_) => {}
-            change => queue.add(Key::of(change.object().as_ref())),
-        });
+        self.requests.names_of(&self.queue, |_| true);
         self.requests.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
-        self.queue.work(1, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        self.queue.work_for(&self, 1, work).await;
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<Option<Duration>> {
@@ -60,8 +53,10 @@ impl Controller {
             return Ok(Some(rest));
         }
         let api: Api<CertificateSigningRequest> = Api::all(self.cx.client.clone());
-        delete_exactly(&api, request.as_ref()).await?;
-        tracing::info!("{key} was deleted: it is old");
+        // It may have been answered just now; then an event brings it here again.
+        if delete_unchanged(&api, request.as_ref(), DeleteParams::default()).await? {
+            tracing::info!("{key} was deleted: it is old");
+        }
         Ok(None)
     }
 }

@@ -11,7 +11,7 @@ use k8s_openapi::api::certificates::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use kube::api::PostParams;
-use mainstay_client::{Informer, Key, Queue};
+use mainstay_client::{Informer, Key, Queue, unless_gone};
 
 use super::authority::{Authority, life};
 use super::conditions::{has, has_failed, issued, with};
@@ -51,16 +51,10 @@ enum Failed {
 
 impl Controller {
     async fn run(self: Arc<Self>) {
-        let queue = self.queue.clone();
-        self.requests
-            .on(move |change| queue.add(Key::of(change.object().as_ref())));
+        self.requests.names_into(&self.queue);
         self.requests.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
-        self.queue.work(CSR_WORKERS, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        self.queue.work_for(&self, CSR_WORKERS, work).await;
     }
 
     async fn sync(&self, key: &Key) -> Result<Option<Duration>, Failed> {
@@ -106,13 +100,11 @@ impl Controller {
     async fn write(&self, request: &CertificateSigningRequest) -> kube::Result<()> {
         let name = request.metadata.name.as_deref().unwrap_or_default();
         let api: Api<CertificateSigningRequest> = Api::all(self.cx.client.clone());
-        match api
-            .replace_status(name, &PostParams::default(), request)
-            .await
-        {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            written => written.map(drop),
-        }
+        unless_gone(
+            api.replace_status(name, &PostParams::default(), request)
+                .await,
+        )?;
+        Ok(())
     }
 }
 

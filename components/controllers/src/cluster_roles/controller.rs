@@ -1,13 +1,17 @@
 //! The controller's loop.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use kube::api::PostParams;
-use kube::core::SelectorExt as _;
-use mainstay_client::{Informer, Key, Queue, selector};
+use mainstay_auth::rbac::aggregate_rules;
+use mainstay_client::{Informer, Key, Queue, unless_gone};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::limits::CLUSTER_ROLE_WORKERS;
@@ -17,6 +21,7 @@ pub async fn cluster_role_aggregation(cx: Context) {
     let controller = Arc::new(Controller {
         roles: cx.informers.of(),
         queue: cx.queue("ClusterRoleAggregator"),
+        wrong_since: Mutex::default(),
         cx,
     });
     controller.run().await;
@@ -26,6 +31,8 @@ struct Controller {
     cx: Context,
     roles: Arc<Informer<ClusterRole>>,
     queue: Queue<Key>,
+    /// Roles whose rules are not as they should be.
+    wrong_since: Mutex<HashMap<Key, Instant>>,
 }
 
 impl Controller {
@@ -34,12 +41,8 @@ impl Controller {
         self.roles.on(move |_| this.wake());
         self.roles.synced().await;
         self.wake();
-        let this = Arc::clone(&self);
-        let work = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
-        self.queue.work(CLUSTER_ROLE_WORKERS, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        self.queue.work_for(&self, CLUSTER_ROLE_WORKERS, work).await;
     }
 
     /// Any role may be chosen by any other, and there are few that choose.
@@ -55,96 +58,69 @@ impl Controller {
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<Option<Duration>> {
-        let Some(role) = self.roles.cache().get(key) else {
+        let role = self.roles.cache().get(key);
+        let wrong =
+            role.and_then(|role| Some((aggregated(&role, &self.roles.cache().all())?, role)));
+        let Some((wanted, role)) = wrong else {
+            self.wrong_since.lock().remove(key);
             return Ok(None);
         };
-        let Some(rules) = aggregated(&role, &self.roles.cache().all()) else {
-            return Ok(None);
-        };
-        if role.rules.as_deref().unwrap_or_default() == rules {
-            return Ok(None);
+        let since = *self
+            .wrong_since
+            .lock()
+            .entry(key.clone())
+            .or_insert_with(Instant::now);
+        let rest = self
+            .cx
+            .options
+            .aggregation_grace
+            .saturating_sub(since.elapsed());
+        if !rest.is_zero() {
+            return Ok(Some(rest));
         }
-        let mut whole = ClusterRole::clone(&role);
-        whole.rules = Some(rules);
+        tracing::info!("{key} is aggregated here: the apiserver has not done it");
         let api: Api<ClusterRole> = Api::all(self.cx.client.clone());
-        match api.replace(&key.name, &PostParams::default(), &whole).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            Err(error) => Err(error),
-            Ok(_) => Ok(None),
-        }
+        let mut whole = ClusterRole::clone(&role);
+        whole.rules = serde_json::from_value(Value::Array(wanted)).unwrap_or_default();
+        unless_gone(api.replace(&key.name, &PostParams::default(), &whole).await)?;
+        Ok(None)
     }
 }
 
-/// The rules of all other roles that the selectors of `role` choose, selector by selector and by name, each once.
-/// `None` if it does not aggregate, or if a selector is none.
-fn aggregated(role: &ClusterRole, all: &[Arc<ClusterRole>]) -> Option<Vec<PolicyRule>> {
-    let selectors = role
-        .aggregation_rule
-        .as_ref()?
-        .cluster_role_selectors
-        .iter();
-    let mut others: Vec<&Arc<ClusterRole>> = all.iter().collect();
-    others.retain(|other| other.metadata.name != role.metadata.name);
-    others.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-    let none = Default::default();
-    let mut rules = Vec::new();
-    for wanted in selectors.flatten() {
-        let wanted = selector(Some(wanted)).ok()??;
-        let chosen = |other: &&&Arc<ClusterRole>| {
-            wanted.matches(other.metadata.labels.as_ref().unwrap_or(&none))
-        };
-        for rule in others
-            .iter()
-            .filter(chosen)
-            .flat_map(|other| other.rules.iter().flatten())
-        {
-            if !rules.contains(rule) {
-                rules.push(rule.clone());
-            }
-        }
-    }
-    Some(rules)
+/// The rules that a role should have, by the same function by which the apiserver goes: were their results different,
+/// both would write for ever. `None` if it has them, or if it does not aggregate.
+fn aggregated(role: &ClusterRole, all: &[Arc<ClusterRole>]) -> Option<Vec<Value>> {
+    role.aggregation_rule.as_ref()?;
+    let all: Vec<Value> = all.iter().map(|role| json!(role.as_ref())).collect();
+    let rules = aggregate_rules(&json!(role), &all.iter().collect::<Vec<_>>())?;
+    let own = json!(role.rules.as_deref().unwrap_or_default());
+    (own.as_array() != Some(&rules)).then_some(rules)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
-
-    fn role(name: &str, to: &str, verbs: &[&str], selectors: Value) -> Arc<ClusterRole> {
-        let rules: Vec<Value> = verbs
-            .iter()
-            .map(|verb| json!({"verbs": [verb], "apiGroups": [""], "resources": ["pods"]}))
-            .collect();
-        let rule = match selectors {
-            Value::Null => Value::Null,
-            selectors => json!({"clusterRoleSelectors": selectors}),
-        };
-        let role = json!({
-            "metadata": {"name": name, "labels": {"to": to}}, "rules": rules, "aggregationRule": rule,
-        });
-        Arc::new(serde_json::from_value(role).expect("a role"))
-    }
 
     #[test]
-    fn rules_come_by_selector_and_name_each_once_and_never_from_oneself() {
-        let chooses = |to: &str| json!({"matchLabels": {"to": to}});
-        let admin = role(
-            "admin",
-            "view",
-            &["old"],
-            json!([chooses("edit"), chooses("view")]),
-        );
-        let all = [
-            role("z", "edit", &["create", "get"], Value::Null),
-            role("b", "view", &["list", "get"], Value::Null),
-            role("a", "view", &["watch"], Value::Null),
-            role("other", "none", &["delete"], Value::Null),
-            Arc::clone(&admin),
-        ];
-        let rules = aggregated(&admin, &all).expect("it aggregates");
-        let verbs: Vec<&str> = rules.iter().map(|rule| rule.verbs[0].as_str()).collect();
-        assert_eq!(verbs, ["create", "get", "watch", "list"]);
-        assert_eq!(aggregated(&all[0], &all), None);
+    fn a_role_is_wrong_until_it_has_what_it_chooses_and_others_never_are() {
+        let role = |name: &str, rules: Value, rule: Value| -> Arc<ClusterRole> {
+            let role = json!({
+                "metadata": {"name": name, "labels": {"to": name}}, "rules": rules, "aggregationRule": rule,
+            });
+            Arc::new(serde_json::from_value(role).expect("a role"))
+        };
+        let get = json!([{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]);
+        let chooses = json!({"clusterRoleSelectors": [{"matchLabels": {"to": "a"}}]});
+        let source = role("a", get.clone(), Value::Null);
+        for (rules, wanted) in [
+            (json!([]), get.as_array()),
+            (Value::Null, get.as_array()),
+            (get.clone(), None),
+        ] {
+            let whole = role("b", rules.clone(), chooses.clone());
+            let found = aggregated(&whole, &[Arc::clone(&source), Arc::clone(&whole)]);
+            assert_eq!(found.as_ref(), wanted, "{rules}");
+        }
+        assert_eq!(aggregated(&source, &[Arc::clone(&source)]), None);
     }
 }

@@ -9,15 +9,16 @@ use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, CronJobStatus, Job};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
-use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
-use mainstay_client::{Informer, Key, Queue, controller_of, controller_ref, is_controlled_by};
+use kube::api::{DeleteParams, PostParams};
+use mainstay_client::{
+    Informer, Key, Queue, already_exists, controller_of, controller_ref, delete_exactly_with,
+    is_controlled_by,
+};
 
 use super::due::Times;
 use super::history::old;
 use super::schedule::Schedule;
 use crate::context::Context;
-use crate::discovery::is_absent;
-use crate::each_namespace::already_exists;
 use crate::job::{COMPLETE, finished};
 use crate::pods::{namespace_goes, reason};
 
@@ -79,9 +80,7 @@ impl Controller {
             let owner = controller_of(job).filter(|owner| owner.kind == "CronJob");
             owner.map(|owner| owner.uid.clone()).into_iter().collect()
         });
-        let queue = self.queue.clone();
-        self.cron_jobs
-            .on(move |change| queue.add(Key::of(change.object().as_ref())));
+        self.cron_jobs.names_into(&self.queue);
         let queue = self.queue.clone();
         self.jobs.on(move |change| {
             let job = change.object();
@@ -93,13 +92,9 @@ impl Controller {
         });
         self.cron_jobs.synced().await;
         self.jobs.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
         let workers = self.cx.options.concurrent_cron_job_syncs;
-        self.queue.work(workers, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        self.queue.work_for(&self, workers, work).await;
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<Option<Duration>> {
@@ -328,21 +323,15 @@ impl Controller {
     }
 
     async fn delete(&self, round: &mut Round<'_>, job: &Job) -> kube::Result<()> {
-        let how = DeleteParams {
-            propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: Some(Preconditions {
-                uid: job.metadata.uid.clone(),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
         let events = &self.cx.events;
-        match round.api.delete(name(job), &how).await {
-            Ok(_) => {
+        // In the background: jobs' own rule is to leave their pods.
+        let how = DeleteParams::background();
+        match delete_exactly_with(&round.api, job, how).await {
+            Ok(true) => {
                 let text = format!("Deleted job {}", name(job));
                 events.normal(round.cron_job, "SuccessfulDelete", text);
             }
-            Err(error) if is_absent(&error) => {}
+            Ok(false) => {}
             Err(error) => {
                 let text = format!("Deleted job: {}", reason(&error));
                 events.warning(round.cron_job, "FailedDelete", text);

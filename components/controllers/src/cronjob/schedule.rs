@@ -101,10 +101,10 @@ impl Schedule {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if let Some(every) = text.strip_prefix("@every ") {
-            let every = go_duration(every.trim());
-            let every = every.ok_or_else(|| format!("failed to parse duration {text}"))?;
+            let every = every.trim().parse::<SignedDuration>();
+            let every = every.map_err(|_| format!("failed to parse duration {text}"))?;
             // At least a second, and nothing finer.
-            let seconds = every.as_secs().max(1);
+            let seconds = u64::try_from(every.as_secs()).unwrap_or(0).max(1);
             return Ok(Self::Every(Duration::from_secs(seconds)));
         }
         let text = match text {
@@ -195,29 +195,6 @@ fn forward(at: &Zoned, minutes: i64) -> Option<Zoned> {
         .checked_add(SignedDuration::from_secs(60 * minutes))
         .ok()?;
     Some(later.to_zoned(at.time_zone().clone()))
-}
-
-/// Durations as `1h30m` or `90s`, without fractions.
-fn go_duration(text: &str) -> Option<Duration> {
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u32 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let end = rest.find(|c: char| c.is_ascii_digit());
-        let (unit, more) = rest.split_at(end.unwrap_or(rest.len()));
-        let unit = match unit {
-            "h" => Duration::from_secs(3600),
-            "m" => Duration::from_secs(60),
-            "s" => Duration::from_secs(1),
-            "ms" => Duration::from_millis(1),
-            _ => return None,
-        };
-        total = total.checked_add(unit.checked_mul(number)?)?;
-        rest = more;
-    }
-    (!total.is_zero()).then_some(total)
 }
 
 #[cfg(test)]

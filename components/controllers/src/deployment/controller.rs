@@ -52,27 +52,16 @@ impl Controller {
 
     async fn run(self: Arc<Self>) {
         let this = Arc::clone(&self);
-        self.deployments.on(move |change| {
-            let key = Key::of(change.object().as_ref());
-            if let Change::Deleted(_) = change {
-                this.unseen.forget(&key);
-            }
-            this.queue.add(key);
-        });
-        let this = Arc::clone(&self);
-        self.sets.on(move |change| this.set_changed(&change));
-        let this = Arc::clone(&self);
-        self.pods.on(move |change| this.pod_changed(&change));
+        self.deployments
+            .on(move |change| this.queue.add(this.unseen.owner(&change)));
+        self.sets.on_for(&self, Self::set_changed);
+        self.pods.on_for(&self, Self::pod_changed);
         self.deployments.synced().await;
         self.sets.synced().await;
         self.pods.synced().await;
         let workers = self.cx.options.concurrent_deployment_syncs;
-        let this = Arc::clone(&self);
-        let work = move |key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
-        self.queue.work(workers, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        self.queue.work_for(&self, workers, work).await;
     }
 
     fn set_changed(&self, change: &Change<'_, ReplicaSet>) {

@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{DeleteParams, PostParams, Preconditions};
-use mainstay_client::{Cache, Informer, Key, Unseen, controller_ref, is_controlled_by};
+use kube::api::PostParams;
+use mainstay_client::{
+    Cache, Informer, Key, Unseen, controller_ref, delete_exactly, is_conflict, is_controlled_by,
+};
 
 use super::annotations::{annotate, next_revision, note_size, show_revision};
 use super::bounds::Bounds;
@@ -251,7 +253,7 @@ impl Round<'_> {
                 }
                 Ok(self.created(made))
             }
-            Err(error) if is(&error, 409) => self.name_is_taken(&wanted, error).await,
+            Err(error) if is_conflict(&error) => self.name_is_taken(&wanted, error).await,
             Err(error) if namespace_goes(&error) => Err(error),
             Err(error) => {
                 let why = format!(
@@ -342,25 +344,12 @@ impl Round<'_> {
             return Ok(());
         };
         for set in super::cleanup::surplus(&self.sets.old, limit) {
-            let how = DeleteParams {
-                preconditions: Some(Preconditions {
-                    uid: set.metadata.uid.clone(),
-                    resource_version: None,
-                }),
-                ..DeleteParams::background()
-            };
-            match self.api.delete(name(&set), &how).await {
-                Ok(_) => self.unseen.deleted(self.key, set.as_ref()),
-                Err(error) if is(&error, 404) || is(&error, 409) => {}
-                Err(error) => return Err(error),
+            if delete_exactly(&self.api, set.as_ref()).await? {
+                self.unseen.deleted(self.key, set.as_ref());
             }
         }
         Ok(())
     }
-}
-
-fn is(error: &kube::Error, code: u16) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == code)
 }
 
 fn name(set: &ReplicaSet) -> &str {

@@ -10,7 +10,7 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatu
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::SelectorExt as _;
-use mainstay_client::{Change, Informer, Key, Queue, controller_of, selector};
+use mainstay_client::{Change, Informer, Key, Queue, controller_of, selector, unless_gone};
 
 use super::count::{covers, desired, disrupted, healthy, needs_scale};
 use super::events::unmanaged;
@@ -47,28 +47,17 @@ struct Controller {
 
 impl Controller {
     async fn run(self: Arc<Self>) {
-        let queue = self.queue.clone();
-        self.budgets
-            .on(move |change| queue.add(Key::of(change.object().as_ref())));
-        let this = Arc::clone(&self);
-        self.pods.on(move |change| this.pod_changed(&change));
+        self.budgets.names_into(&self.queue);
+        self.pods.on_for(&self, Self::pod_changed);
         self.follow_owners();
         self.budgets.synced().await;
         self.pods.synced().await;
         self.owners.synced().await;
-        let this = Arc::clone(&self);
-        let count = move |key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
-        let this = Arc::clone(&self);
-        let clean = move |key| {
-            let this = Arc::clone(&this);
-            async move { this.clean(&key).await }
-        };
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        let clean = async |this: Arc<Self>, key: Key| this.clean(&key).await;
         tokio::join!(
-            self.queue.work(DISRUPTION_WORKERS, count),
-            self.stale.work(1, clean)
+            self.queue.work_for(&self, DISRUPTION_WORKERS, work),
+            self.stale.work_for(&self, 1, clean)
         );
     }
 
@@ -297,11 +286,8 @@ impl Controller {
         let api: Api<Pod> = Api::namespaced(self.cx.client.clone(), &key.namespace);
         let patch = Patch::Strategic(reset(&pod, now));
         let params = PatchParams::default();
-        match api.patch_status(&key.name, &params, &patch).await {
-            Ok(_) => Ok(None),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        unless_gone(api.patch_status(&key.name, &params, &patch).await)?;
+        Ok(None)
     }
 }
 

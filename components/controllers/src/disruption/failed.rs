@@ -1,5 +1,7 @@
 //! Why a budget could not be worked out.
 
+use mainstay_client::{is_conflict, is_gone};
+
 use crate::pods::reason;
 
 /// Its text is that of the condition `DisruptionAllowed` while it lasts.
@@ -20,10 +22,10 @@ pub(super) enum Failed {
 impl Failed {
     /// Somebody else has written the object meanwhile: it is looked at again, and says nothing about the budget.
     pub(super) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Server(kube::Error::Api(status)) if status.code == 409)
+        matches!(self, Self::Server(error) if is_conflict(error))
     }
 
     pub(super) fn is_absent(&self) -> bool {
-        matches!(self, Self::Server(kube::Error::Api(status)) if status.code == 404)
+        matches!(self, Self::Server(error) if is_gone(error))
     }
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::DynamicObject;
 use kube::{Api, Client, Resource};
-use mainstay_client::{Informer, Key, Kind, controller_of};
+use mainstay_client::{Informer, Key, Kind, controller_of, unless_gone};
 
 use super::failed::Failed;
 use crate::context::Context;
@@ -136,10 +136,8 @@ impl Owners {
         }
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), namespace, &served.resource);
-        let scale = match api.get_scale(&owner.name).await {
-            Ok(scale) => scale,
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let Some(scale) = unless_gone(api.get_scale(&owner.name).await)? else {
+            return Ok(None);
         };
         if scale.metadata.uid.as_deref() != Some(&owner.uid) {
             return Ok(None);

@@ -62,31 +62,21 @@ struct Controller {
 impl Controller {
     async fn run(self: Arc<Self>, workers: usize) {
         let this = Arc::clone(&self);
-        self.services.on(move |change| {
-            let key = Key::of(change.object().as_ref());
-            if let Change::Deleted(_) = change {
-                this.unseen.forget(&key);
-            }
-            this.queue.add(key);
-        });
+        self.services
+            .on(move |change| this.queue.add(this.unseen.owner(&change)));
         let this = Arc::clone(&self);
         self.pods.on(move |change| {
             for key in concerned(this.services.cache(), &change) {
                 this.queue.add(key);
             }
         });
-        let this = Arc::clone(&self);
-        self.slices.on(move |change| this.slice_changed(&change));
+        self.slices.on_for(&self, Self::slice_changed);
         self.nodes.synced().await;
         self.slices.synced().await;
         self.pods.synced().await;
         self.services.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
-        self.queue.work(workers, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        self.queue.work_for(&self, workers, work).await;
     }
 
     /// Somebody may have changed one of ours.

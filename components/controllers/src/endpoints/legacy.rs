@@ -45,9 +45,7 @@ struct Controller {
 
 impl Controller {
     async fn run(self: Arc<Self>, workers: usize) {
-        let this = Arc::clone(&self);
-        self.services
-            .on(move |change| this.queue.add(Key::of(change.object().as_ref())));
+        self.services.names_into(&self.queue);
         let this = Arc::clone(&self);
         self.pods.on(move |change| {
             for key in concerned(this.services.cache(), &change) {
@@ -65,12 +63,8 @@ impl Controller {
         self.endpoints.synced().await;
         self.pods.synced().await;
         self.services.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
-        self.queue.work(workers, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        self.queue.work_for(&self, workers, work).await;
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<Option<Duration>> {

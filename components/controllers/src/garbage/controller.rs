@@ -104,25 +104,21 @@ impl Controller {
         }
         tracing::debug!(objects = self.graph.lock().len(), "the graph is complete");
         let workers = self.cx.options.concurrent_gc_syncs;
-        let this = Arc::clone(&self);
-        let delete = move |item: Item| {
-            let this = Arc::clone(&this);
-            async move { this.attempt_to_delete(&item.0).await.map(|()| None) }
-        };
-        let this = Arc::clone(&self);
-        let orphan = move |item: Item| {
-            let this = Arc::clone(&this);
-            async move { this.attempt_to_orphan(&item.0).await.map(|()| None) }
-        };
         let follow = async {
             loop {
                 ticks.tick().await;
                 self.discover(&mut feeds).await;
             }
         };
+        let delete = async |this: Arc<Self>, item: Item| {
+            this.attempt_to_delete(&item.0).await.map(|()| None)
+        };
+        let orphan = async |this: Arc<Self>, item: Item| {
+            this.attempt_to_orphan(&item.0).await.map(|()| None)
+        };
         tokio::join!(
-            self.delete.work(workers, delete),
-            self.orphan.work(workers, orphan),
+            self.delete.work_for(&self, workers, delete),
+            self.orphan.work_for(&self, workers, orphan),
             follow
         );
     }

@@ -7,6 +7,8 @@ use kube::core::{ApiResource, DynamicObject, ObjectMeta, PartialObjectMeta};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use mainstay_client::unless_gone;
+
 use super::graph::Identity;
 use crate::discovery::{Served, ServedResources, is_absent};
 use crate::limits::{GC_LIST_PAGE, GC_LISTS_AT_ONCE};
@@ -169,11 +171,9 @@ async fn owned(
     let mut found = Vec::new();
     let mut params = ListParams::default().limit(GC_LIST_PAGE);
     loop {
-        let page = match api.list(&params).await {
-            Ok(page) => page,
+        let Some(page) = unless_gone(api.list(&params).await)? else {
             // The kind itself went.
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(found),
-            Err(error) => return Err(error.into()),
+            return Ok(found);
         };
         for object in page.items {
             let mut owners = object.metadata.owner_references.iter().flatten();

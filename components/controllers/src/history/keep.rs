@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{DeleteParams, PostParams};
 use kube::core::Selector;
 use kube::{Api, Client, Resource};
-use mainstay_client::{Cache, Claim, Kind};
+use mainstay_client::{Cache, Claim, Kind, is_conflict, unless_gone};
 use serde_json::Value;
 
 use super::revision::{holds, revision, sort};
@@ -95,7 +95,7 @@ impl History {
             let wanted = revision(owner, data, labels, number, *collisions);
             let error = match self.api.create(&PostParams::default(), &wanted).await {
                 Ok(made) => return Ok(made),
-                Err(error) if is(&error, 409) && tries < COLLISIONS_MAX => error,
+                Err(error) if is_conflict(&error) && tries < COLLISIONS_MAX => error,
                 Err(error) => return Err(error),
             };
             let name = wanted.metadata.name.as_deref().unwrap_or_default();
@@ -112,10 +112,7 @@ impl History {
     /// Deletes the oldest revisions that are not `used` (by name) beyond `limit`.
     pub(crate) async fn truncate(&self, used: &HashSet<String>, limit: i32) -> kube::Result<()> {
         for name in surplus(&self.revisions, used, limit) {
-            match self.api.delete(&name, &DeleteParams::default()).await {
-                Err(error) if !is(&error, 404) => return Err(error),
-                _ => {}
-            }
+            unless_gone(self.api.delete(&name, &DeleteParams::default()).await)?;
         }
         Ok(())
     }
@@ -133,10 +130,6 @@ fn surplus(
     let limit = usize::try_from(limit).unwrap_or(0);
     unused.truncate(unused.len().saturating_sub(limit));
     unused
-}
-
-fn is(error: &kube::Error, code: u16) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == code)
 }
 
 #[cfg(test)]

@@ -67,26 +67,16 @@ impl Controller {
     }
 
     async fn run(self: Arc<Self>) {
-        let this = Arc::clone(&self);
-        self.jobs.on(move |change| this.job_changed(&change));
-        let this = Arc::clone(&self);
-        self.pods.on(move |change| this.pod_changed(&change));
+        self.jobs.on_for(&self, Self::job_changed);
+        self.pods.on_for(&self, Self::pod_changed);
         self.jobs.synced().await;
         self.pods.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
-        let this = Arc::clone(&self);
-        let orphans = move |key| {
-            let this = Arc::clone(&this);
-            async move { this.sync_orphan(&key).await }
-        };
         let workers = self.cx.options.concurrent_job_syncs;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        let orphans = async |this: Arc<Self>, key: Key| this.sync_orphan(&key).await;
         tokio::join!(
-            self.queue.work(workers, work),
-            self.orphans.work(1, orphans)
+            self.queue.work_for(&self, workers, work),
+            self.orphans.work_for(&self, 1, orphans)
         );
     }
 

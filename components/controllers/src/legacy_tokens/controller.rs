@@ -9,14 +9,13 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, ServiceAccount};
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use mainstay_auth::node::{ObjectKind, pod_references};
-use mainstay_client::{Informer, Key, Queue};
+use mainstay_client::{Informer, Key, Queue, delete_unchanged, unless_stale};
 use serde_json::json;
 
 use super::verdict::{INVALID_SINCE, Verdict, before, day, judge};
 use crate::context::Context;
-use crate::limits::LEGACY_TOKEN_PAUSE;
 
 const NAMESPACE: &str = "kube-system";
 const TRACKING: &str = "kube-apiserver-legacy-service-account-token-tracking";
@@ -50,20 +49,17 @@ impl Controller {
         self.accounts.synced().await;
         self.pods.synced().await;
         self.queue.add(Key::new(NAMESPACE, TRACKING));
-        let this = Arc::clone(&self);
-        let work = move |_: Key| {
-            let this = Arc::clone(&this);
-            async move { this.look().await }
-        };
-        self.queue.work(1, work).await;
+        let look = async |this: Arc<Self>, _: Key| this.look().await;
+        self.queue.work_for(&self, 1, look).await;
     }
 
     async fn look(&self) -> kube::Result<Option<Duration>> {
         let now = Timestamp::now();
+        let again = self.cx.options.legacy_service_account_token_period;
         let period = self.cx.options.legacy_service_account_token_clean_up_period;
         let tracked = self.tracked_since().await?;
         if tracked.is_none_or(|tracked| tracked > before(now, period)) {
-            return Ok(Some(LEGACY_TOKEN_PAUSE));
+            return Ok(Some(again));
         }
         let mut mounted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for secret in self.secrets.cache().all() {
@@ -86,7 +82,7 @@ impl Controller {
                 tracing::warn!("{}: {error}", Key::of(secret.as_ref()));
             }
         }
-        Ok(Some(LEGACY_TOKEN_PAUSE))
+        Ok(Some(again))
     }
 
     /// The moment from which on no use went unrecorded; `None` if none is told.
@@ -130,9 +126,11 @@ impl Controller {
         names
     }
 
+    /// Only in the state that was judged: it may have been used since, and would be refused from now on.
     async fn close(&self, secret: &Secret, today: Date) -> kube::Result<()> {
         let patch = Patch::Merge(json!({"metadata": {
             "uid": secret.metadata.uid,
+            "resourceVersion": secret.metadata.resource_version,
             "labels": {INVALID_SINCE: today.to_string()},
         }}));
         let name = secret.metadata.name.as_deref().unwrap_or_default();
@@ -140,23 +138,13 @@ impl Controller {
             .api(secret)
             .patch(name, &PatchParams::default(), &patch)
             .await;
-        written.map(drop)
+        unless_stale(written).map(drop)
     }
 
-    /// Only in the state that was judged: it may have been used since.
+    /// Only in the state that was judged, as well.
     async fn delete(&self, secret: &Secret) -> kube::Result<()> {
-        let how = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: secret.metadata.uid.clone(),
-                resource_version: secret.metadata.resource_version.clone(),
-            }),
-            ..DeleteParams::default()
-        };
-        let name = secret.metadata.name.as_deref().unwrap_or_default();
-        match self.api(secret).delete(name, &how).await {
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            deleted => deleted.map(drop),
-        }
+        delete_unchanged(&self.api(secret), secret, DeleteParams::default()).await?;
+        Ok(())
     }
 
     fn api(&self, secret: &Secret) -> Api<Secret> {

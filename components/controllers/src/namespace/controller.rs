@@ -60,13 +60,9 @@ impl Controller {
             }
         });
         self.namespaces.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key.name).await }
-        };
         let workers = self.cx.options.concurrent_namespace_syncs;
-        self.queue.work(workers, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key.name).await;
+        self.queue.work_for(&self, workers, work).await;
     }
 
     async fn sync(&self, name: &str) -> Result<Option<Duration>, Failed> {

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node;
-use mainstay_client::{Change, Informer, Key, Queue};
+use mainstay_client::{Change, Informer, Key, Queue, is_stale};
 use parking_lot::Mutex;
 use serde_json::json;
 
 use super::ranges::Ranges;
 use crate::context::Context;
 use crate::limits::NODE_IPAM_WORKERS;
-use crate::nodes::{is_stale, set_spec};
+use crate::nodes::set_spec;
 
 /// Gives nodes their ranges of addresses, if `--allocate-node-cidrs` says so. Panics on options that cannot be.
 pub async fn node_ipam(cx: Context) {
@@ -49,16 +49,11 @@ fn ranges_of(node: &Node) -> &[String] {
 
 impl Controller {
     async fn run(self: Arc<Self>) {
-        let this = Arc::clone(&self);
-        self.nodes.on(move |change| this.changed(&change));
+        self.nodes.on_for(&self, Self::changed);
         // Before anything is given, all that nodes have is known.
         self.nodes.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.provide(&key).await }
-        };
-        self.queue.work(NODE_IPAM_WORKERS, work).await;
+        let provide = async |this: Arc<Self>, key: Key| this.provide(&key).await;
+        self.queue.work_for(&self, NODE_IPAM_WORKERS, provide).await;
     }
 
     fn changed(&self, change: &Change<'_, Node>) {

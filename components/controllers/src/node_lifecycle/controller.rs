@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{Node, NodeCondition, Pod, Taint};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use mainstay_client::limits::WATCH_PAUSE_MAX;
-use mainstay_client::{Change, Informer, Key, Queue};
+use mainstay_client::{Informer, Key, Queue, is_stale, unless_stale};
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
@@ -25,7 +25,7 @@ use super::zones::{Count, Rules, Turn, Zones};
 use crate::context::Context;
 use crate::discovery::is_absent;
 use crate::limits::{NODE_PROBE_TIMEOUT, NODE_WORKERS, NODE_WRITES_AT_ONCE};
-use crate::nodes::{by_node, is_ready, is_stale, pods_of, ready_status, set_spec, zone};
+use crate::nodes::{by_node, is_ready, pods_of, ready_status, set_spec, zone};
 
 const LEASES: &str = "kube-node-lease";
 /// With this label a node does not count when it is judged how bad it is in its zone.
@@ -80,18 +80,9 @@ struct Marker {
 
 impl Marker {
     async fn run(self: Arc<Self>) {
-        let queue = self.queue.clone();
-        self.nodes.on(move |change| {
-            if !matches!(change, Change::Deleted(_)) {
-                queue.add(Key::of(change.object().as_ref()));
-            }
-        });
-        let this = Arc::clone(&self);
-        let work = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.mark(&key).await }
-        };
-        self.queue.work(NODE_WORKERS, work).await;
+        self.nodes.names_of(&self.queue, |_| true);
+        let mark = async |this: Arc<Self>, key: Key| this.mark(&key).await;
+        self.queue.work_for(&self, NODE_WORKERS, mark).await;
     }
 
     async fn mark(&self, key: &Key) -> kube::Result<Option<Duration>> {
@@ -109,11 +100,9 @@ impl Marker {
         if patch == json!({}) {
             return Ok(None);
         }
-        match set_spec(&self.cx.client, &node, patch).await {
-            // It has changed: an event brings it here again.
-            Err(error) if is_stale(&error) => Ok(None),
-            answer => answer.map(|_| None),
-        }
+        // One that has changed is brought here again by an event.
+        unless_stale(set_spec(&self.cx.client, &node, patch).await)?;
+        Ok(None)
     }
 }
 

@@ -7,11 +7,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
-use mainstay_client::Events;
+use mainstay_client::{Events, is_stale};
 use serde_json::json;
 
 use crate::limits::NODE_WRITES_AT_ONCE;
-use crate::nodes::is_stale;
 use crate::pods::is_ready;
 
 /// Makes ready pods unready. What cannot be written now is tried again in the next round.

@@ -8,4 +8,4 @@ mod write;
 pub(crate) use index::{by_node, node_of, pods_of};
 pub(crate) use state::{condition, is_ready, ready_status, zone};
 pub(crate) use taints::{is_tolerated, tolerates, with, without};
-pub(crate) use write::{is_stale, set_spec};
+pub(crate) use write::set_spec;

@@ -17,8 +17,3 @@ pub(crate) async fn set_spec(client: &Client, node: &Node, mut patch: Value) -> 
     api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
         .await
 }
-
-/// Whether an answer says that what was seen is no longer so: an event about it is on its way.
-pub(crate) fn is_stale(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409))
-}

@@ -7,8 +7,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use mainstay_client::{Informer, Key};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use mainstay_client::{Informer, Key, delete_exactly_with, is_stale};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
@@ -17,7 +17,6 @@ use super::choose::{is_going_at_once, is_over, orphaned, out_of_service, termina
 use crate::context::Context;
 use crate::discovery::is_absent;
 use crate::limits::POD_GC_AT_ONCE;
-use crate::nodes::is_stale;
 use crate::pods::disruption;
 
 const REASON: &str = "DeletionByPodGC";
@@ -49,15 +48,11 @@ impl Controller {
         // Rounds come from a queue, so that an orderly end waits for the one under way.
         let rounds = self.cx.queue("pod_garbage_collector");
         rounds.add(Key::new("", "round"));
-        let this = Arc::clone(&self);
-        let work = move |_: Key| {
-            let this = Arc::clone(&this);
-            async move {
-                this.round().await;
-                Ok::<_, kube::Error>(Some(this.cx.options.pod_gc_period))
-            }
+        let round = async |this: Arc<Self>, _: Key| {
+            this.round().await;
+            Ok::<_, kube::Error>(Some(this.cx.options.pod_gc_period))
         };
-        rounds.work(1, work).await;
+        rounds.work_for(&self, 1, round).await;
     }
 
     async fn round(&self) {
@@ -136,14 +131,10 @@ impl Controller {
             api.patch_status(name, &PatchParams::default(), &patch)
                 .await?;
         }
-        let how = DeleteParams {
+        let at_once = DeleteParams {
             grace_period_seconds: Some(0),
-            preconditions: Some(Preconditions {
-                uid: pod.metadata.uid.clone(),
-                resource_version: None,
-            }),
             ..DeleteParams::default()
         };
-        api.delete(name, &how).await.map(drop)
+        delete_exactly_with(&api, pod, at_once).await.map(drop)
     }
 }

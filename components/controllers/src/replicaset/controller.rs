@@ -64,26 +64,16 @@ impl<O: Replicated> Controller<O> {
     }
 
     async fn run(self: Arc<Self>, workers: usize) {
-        let this = Arc::clone(&self);
-        self.owners.on(move |change| this.owner_changed(&change));
-        let this = Arc::clone(&self);
-        self.pods.on(move |change| this.pod_changed(&change));
+        self.owners.on_for(&self, Self::owner_changed);
+        self.pods.on_for(&self, Self::pod_changed);
         self.owners.synced().await;
         self.pods.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
-        self.queue.work(workers, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        self.queue.work_for(&self, workers, work).await;
     }
 
     fn owner_changed(&self, change: &Change<'_, O>) {
-        let key = Key::of(change.object().as_ref());
-        if let Change::Deleted(_) = change {
-            self.unseen.forget(&key);
-        }
-        self.queue.add(key);
+        self.queue.add(self.unseen.owner(change));
     }
 
     fn pod_changed(&self, change: &Change<'_, Pod>) {

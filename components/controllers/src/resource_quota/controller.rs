@@ -63,11 +63,6 @@ impl Controller {
             old.spec != new.spec || allocated(old) != allocated(new)
         });
         self.quotas.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
         let again = async {
             let mut ticks = interval(self.cx.options.resource_quota_sync_period);
             ticks.tick().await;
@@ -79,7 +74,8 @@ impl Controller {
             }
         };
         let workers = self.cx.options.concurrent_resource_quota_syncs;
-        tokio::join!(self.queue.work(workers, work), again);
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        tokio::join!(self.queue.work_for(&self, workers, work), again);
     }
 
     fn quota_changed(self: &Arc<Self>, change: &Change<'_, ResourceQuota>) {

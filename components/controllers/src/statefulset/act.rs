@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodTemplateSpec};
 use kube::Api;
-use kube::api::{DeleteParams, PostParams, Preconditions};
-use mainstay_client::{Cache, Informer, Key, Unseen};
+use kube::api::PostParams;
+use mainstay_client::{Cache, Informer, Key, Unseen, already_exists, delete_exactly, is_conflict};
 
 use super::identity::{attach, claims, identify, is_attached, is_identified, pod, set_name};
 use super::plan::{Plan, Step, is_current, is_ordered};
@@ -96,7 +96,7 @@ impl Act<'_> {
         self.provide(&wanted).await?;
         let created = self.pods().create(&PostParams::default(), &wanted).await;
         // A name that is taken is no news: whoever has it is seen soon.
-        if !matches!(&created, Err(kube::Error::Api(status)) if status.code == 409) {
+        if !created.as_ref().is_err_and(is_conflict) {
             self.tell_pod("create", &wanted, created.as_ref().err());
         }
         let created = created?;
@@ -106,21 +106,13 @@ impl Act<'_> {
 
     /// Deletes this pod and no other of its name.
     async fn delete(&self, pod: &Pod) -> kube::Result<End> {
-        let how = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: pod.metadata.uid.clone(),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        match self.pods().delete(name, &how).await {
-            Ok(_) => {
+        match delete_exactly(&self.pods(), pod).await {
+            Ok(true) => {
                 self.unseen.deleted(self.key, pod);
                 self.tell_pod("delete", pod, None);
                 Ok(End::Done)
             }
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(End::Done),
+            Ok(false) => Ok(End::Done),
             Err(error) => {
                 self.tell_pod("delete", pod, Some(&error));
                 Err(error)
@@ -144,7 +136,7 @@ impl Act<'_> {
             {
                 Ok(_) => self.tell_claim(&claim, pod, None),
                 // The cache is behind.
-                Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {}
+                Err(error) if already_exists(&error) => {}
                 Err(error) => {
                     self.tell_claim(&claim, pod, Some(&error));
                     return Err(error);

@@ -56,26 +56,16 @@ impl Controller {
 
     async fn run(self: Arc<Self>) {
         let this = Arc::clone(&self);
-        self.sets.on(move |change| {
-            let key = Key::of(change.object().as_ref());
-            if let Change::Deleted(_) = change {
-                this.unseen.forget(&key);
-            }
-            this.queue.add(key);
-        });
-        let this = Arc::clone(&self);
-        self.pods.on(move |change| this.pod_changed(&change));
+        self.sets
+            .on(move |change| this.queue.add(this.unseen.owner(&change)));
+        self.pods.on_for(&self, Self::pod_changed);
         self.sets.synced().await;
         self.pods.synced().await;
         self.revisions.synced().await;
         self.claims.synced().await;
         let workers = self.cx.options.concurrent_statefulset_syncs;
-        let this = Arc::clone(&self);
-        let work = move |key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
-        self.queue.work(workers, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        self.queue.work_for(&self, workers, work).await;
     }
 
     fn pod_changed(&self, change: &Change<'_, Pod>) {

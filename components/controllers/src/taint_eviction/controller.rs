@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use mainstay_client::{Change, Informer, Key, Queue, delete_exactly};
+use mainstay_client::{Change, Informer, Key, Queue, delete_exactly, is_stale};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::due::Tainted;
 use crate::context::Context;
 use crate::limits::{TAINT_EVICTION_WORKERS, UNSEEN_PAUSE};
-use crate::nodes::{by_node, is_stale, node_of, pods_of};
+use crate::nodes::{by_node, node_of, pods_of};
 use crate::pods::disruption;
 
 const REASON: &str = "DeletionByTaintManager";
@@ -102,19 +102,12 @@ impl Controller {
         });
         self.nodes.synced().await;
         self.pods.synced().await;
-        let this = Arc::clone(&self);
-        let look = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.look_at(&key) }
-        };
-        let this = Arc::clone(&self);
-        let judge = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.judge(&key).await }
-        };
+        let look = async |this: Arc<Self>, key: Key| this.look_at(&key);
+        let judge = async |this: Arc<Self>, key: Key| this.judge(&key).await;
         tokio::join!(
-            self.changed_nodes.work(1, look),
-            self.changed_pods.work(TAINT_EVICTION_WORKERS, judge)
+            self.changed_nodes.work_for(&self, 1, look),
+            self.changed_pods
+                .work_for(&self, TAINT_EVICTION_WORKERS, judge)
         );
     }
 

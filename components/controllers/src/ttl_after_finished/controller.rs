@@ -6,11 +6,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
-use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
-use mainstay_client::{Change, Informer, Key, Queue};
+use kube::api::DeleteParams;
+use mainstay_client::{Change, Informer, Key, Queue, delete_unchanged};
 
 use crate::context::Context;
-use crate::discovery::is_absent;
 use crate::job::finished;
 
 /// Deletes jobs whose time after their end is over.
@@ -55,13 +54,9 @@ impl Controller {
             }
         });
         self.jobs.synced().await;
-        let this = Arc::clone(&self);
-        let work = move |key: Key| {
-            let this = Arc::clone(&this);
-            async move { this.sync(&key).await }
-        };
         let workers = self.cx.options.concurrent_ttl_after_finished_syncs;
-        self.queue.work(workers, work).await;
+        let work = async |this: Arc<Self>, key: Key| this.sync(&key).await;
+        self.queue.work_for(&self, workers, work).await;
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<Option<Duration>> {
@@ -75,18 +70,9 @@ impl Controller {
             Some(left) if !left.is_zero() => return Ok(Some(left)),
             Some(_) => {}
         }
-        let how = DeleteParams {
-            propagation_policy: Some(PropagationPolicy::Foreground),
-            preconditions: Some(Preconditions {
-                uid: job.metadata.uid.clone(),
-                resource_version: job.metadata.resource_version.clone(),
-            }),
-            ..DeleteParams::default()
-        };
-        match api.delete(&key.name, &how).await {
-            Err(error) if !is_absent(&error) => Err(error),
-            _ => Ok(None),
-        }
+        // One that has changed meanwhile may have more time: an event brings it here again.
+        delete_unchanged(&api, &job, DeleteParams::foreground()).await?;
+        Ok(None)
     }
 }
 
