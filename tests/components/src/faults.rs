@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::stream::unfold;
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use kube::client::{Body, DynBody};
 use tokio::sync::watch;
@@ -21,6 +21,9 @@ pub struct Faults(Arc<State>);
 #[derive(Debug)]
 struct State {
     writes: AtomicUsize,
+    /// Writes that have begun and whose answers have not come.
+    under_way: watch::Sender<usize>,
+    refused: Mutex<Vec<String>>,
     ends_after: usize,
     ended: watch::Sender<bool>,
     views: Mutex<HashMap<String, watch::Sender<View>>>,
@@ -48,6 +51,8 @@ impl Faults {
     pub fn ending_after(write: usize) -> Self {
         Self(Arc::new(State {
             writes: AtomicUsize::new(0),
+            under_way: watch::channel(0).0,
+            refused: Mutex::default(),
             ends_after: write,
             ended: watch::channel(false).0,
             views: Mutex::default(),
@@ -58,6 +63,18 @@ impl Faults {
     #[must_use]
     pub fn writes(&self) -> usize {
         self.0.writes.load(Ordering::SeqCst)
+    }
+
+    /// Requests that were not allowed: who asked, and for what.
+    #[must_use]
+    pub fn refused(&self) -> Vec<String> {
+        self.0.refused.lock().unwrap().clone()
+    }
+
+    /// Waits until no write is under way: what has taken effect by now is counted then.
+    pub async fn answered(&self) {
+        let mut under_way = self.0.under_way.subscribe();
+        let _ = under_way.wait_for(|writes| *writes == 0).await;
     }
 
     /// Waits for the last write.
@@ -86,8 +103,14 @@ impl Faults {
         views.entry(plural.to_owned()).or_insert_with(fresh).clone()
     }
 
-    async fn written(&self) {
+    fn begin(&self) -> UnderWay {
+        self.0.under_way.send_modify(|writes| *writes += 1);
+        UnderWay(self.clone())
+    }
+
+    async fn written(&self, write: UnderWay) {
         let number = self.0.writes.fetch_add(1, Ordering::SeqCst) + 1;
+        drop(write);
         if number >= self.0.ends_after {
             self.0.ended.send_replace(true);
             std::future::pending::<()>().await;
@@ -98,6 +121,15 @@ impl Faults {
         if *self.0.ended.borrow() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// A write, until it is answered or given up.
+struct UnderWay(Faults);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.under_way.send_modify(|writes| *writes -= 1);
     }
 }
 
@@ -144,6 +176,9 @@ where
             return Box::pin(async { Ok(too_old()) });
         }
         let ended = *faults.0.ended.borrow();
+        let user = request.headers().get("impersonate-user").cloned();
+        let asked = format!("{user:?}: {} {}", request.method(), request.uri());
+        let write = (counts && !ended).then(|| faults.begin());
         let answer = (!ended).then(|| self.inner.call(request));
         Box::pin(async move {
             faults.unless_ended().await;
@@ -151,8 +186,11 @@ where
                 Some(answer) => answer.await?,
                 None => std::future::pending().await,
             };
-            if counts {
-                faults.written().await;
+            if answer.status() == StatusCode::FORBIDDEN {
+                faults.0.refused.lock().unwrap().push(asked);
+            }
+            if let Some(write) = write {
+                faults.written(write).await;
             }
             faults.unless_ended().await;
             Ok(match view {

@@ -10,20 +10,24 @@
 )]
 
 mod faults;
+mod hold;
 mod instance;
 mod kubelets;
 mod ledger;
 mod nodes;
+mod pods;
 mod program;
 mod rights;
 pub mod sieve;
 mod world;
 
 pub use faults::Faults;
+pub use hold::Hold;
 pub use instance::{Instance, Start};
 pub use kubelets::Kubelets;
 pub use ledger::Ledger;
 pub use nodes::merge;
+pub use pods::is_ready;
 pub use program::Program;
 pub use rights::{client_as, with_rights_of};
 pub use world::{Scene, World};

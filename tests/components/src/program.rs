@@ -1,10 +1,11 @@
 //! Components as processes.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use mainstay_tests::ports::Port;
 use mainstay_tests::process::Process;
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -38,6 +39,29 @@ impl Program {
             process: Process::spawn(command).unwrap(),
             dir,
         }
+    }
+
+    /// The same with a page for everybody on loopback, under the certificate of the apiserver whose keys are in `pki`.
+    #[must_use]
+    pub fn with_pages(
+        name: &str,
+        kubeconfig: &Path,
+        pki: &Path,
+        pages: &Port,
+        more: &[String],
+    ) -> Self {
+        let mut flags = vec![
+            format!("--kubeconfig={}", kubeconfig.display()),
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--secure-port={}", pages.number()),
+            format!("--tls-cert-file={}", pki.join("apiserver.crt").display()),
+            format!(
+                "--tls-private-key-file={}",
+                pki.join("apiserver.key").display()
+            ),
+        ];
+        flags.extend_from_slice(more);
+        Self::start(name, &flags)
     }
 
     /// SIGSTOP.

@@ -1,6 +1,7 @@
 //! A store, an apiserver, and namespaces to play in.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -32,8 +33,13 @@ impl fmt::Debug for World {
 
 impl World {
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With more flags of the apiserver.
+    pub async fn start_with(flags: &[&str]) -> Self {
         let cluster = Cluster::start(1).await;
-        let server = Apiserver::start(&cluster, None).await;
+        let server = Apiserver::start_with(&cluster, None, flags).await;
         let file = Kubeconfig::read_from(server.kubeconfig()).unwrap();
         let options = KubeConfigOptions::default();
         let mut config = Config::from_custom_kubeconfig(file, &options)
@@ -48,6 +54,15 @@ impl World {
             config,
             namespaces: AtomicUsize::new(0),
         }
+    }
+
+    /// Another server of the same cluster, which knows users by tokens as well: each a line of a file in `dir`, as
+    /// `token,user,uid,groups`.
+    pub async fn server_with_tokens(&self, dir: &Path, tokens: &str) -> Apiserver {
+        let path = dir.join("tokens.csv");
+        std::fs::write(&path, tokens).unwrap();
+        let flag = format!("--token-auth-file={}", path.display());
+        Apiserver::start_with(&self.cluster, Some(self.server.pki()), &[&flag]).await
     }
 
     /// A namespace of its own.

@@ -7,6 +7,10 @@
 
 #[path = "controllers/certificates.rs"]
 mod certificates;
+#[path = "controllers/cleaners.rs"]
+mod cleaners;
+#[path = "controllers/cluster_roles.rs"]
+mod cluster_roles;
 #[path = "controllers/cronjob.rs"]
 mod cronjob;
 #[path = "controllers/daemonset.rs"]
@@ -31,6 +35,8 @@ mod namespace;
 mod node_ipam;
 #[path = "controllers/nodes.rs"]
 mod nodes;
+#[path = "controllers/own_roles.rs"]
+mod own_roles;
 #[path = "controllers/pod_gc.rs"]
 mod pod_gc;
 #[path = "controllers/replicaset.rs"]

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::DONE;
 
-const KUBELET: &str = "kubernetes.io/kube-apiserver-client-kubelet";
+pub(super) const KUBELET: &str = "kubernetes.io/kube-apiserver-client-kubelet";
 const CLIENT: &str = "kubernetes.io/kube-apiserver-client";
 const SERVING: &str = "kubernetes.io/kubelet-serving";
 
@@ -41,7 +41,7 @@ fn cleaning(cx: Context) -> BoxFuture<'static, ()> {
 }
 
 /// With the authority that the apiserver trusts.
-fn signing(pki: &Path) -> impl Start + use<> {
+pub(super) fn signing(pki: &Path) -> impl Start + use<> {
     let signing = SigningOptions {
         cluster_signing_cert_file: Some(pki.join("ca.crt")),
         cluster_signing_key_file: Some(pki.join("ca.key")),
@@ -58,13 +58,13 @@ fn signing(pki: &Path) -> impl Start + use<> {
     }
 }
 
-struct Asked {
+pub(super) struct Asked {
     name: String,
     key: KeyPair,
 }
 
 /// Asks for a certificate in the name of whoever `client` is.
-async fn ask(
+pub(super) async fn ask(
     client: &Client,
     name: &str,
     subject: (&str, &str),

@@ -23,6 +23,21 @@ fn with(clock: &Clock) -> impl Start + use<> {
     }
 }
 
+/// A controller at work, with a clock that can be set.
+async fn one_runs() -> (World, Clock, Scene, Instance) {
+    let (world, clock) = (World::start().await, Clock::default());
+    let scene = world.scene().await;
+    let instance = Instance::start(&world.config, with(&clock), Faults::default());
+    (world, clock, scene, instance)
+}
+
+/// No more is to come of this one.
+async fn goes(scene: &Scene) {
+    let api = scene.api::<CronJob>();
+    let params = DeleteParams::background();
+    api.delete("tick", &params).await.unwrap();
+}
+
 /// The minute of every hour that is half an hour away from now: tests take less than that.
 fn schedule() -> String {
     let minute = (Timestamp::now().as_second() / 60 + 30) % 60;
@@ -202,10 +217,7 @@ async fn starts_that_overlap_are_as_the_policy_says() {
             }
         }
         drop(instance);
-        let api = scene.api::<CronJob>();
-        api.delete("tick", &DeleteParams::background())
-            .await
-            .unwrap();
+        goes(&scene).await;
     }
 }
 
@@ -255,19 +267,13 @@ async fn starts_that_were_missed_are_made_good_once_and_not_too_late() {
             has_jobs(&scene, 1).await;
         }
         drop(instance);
-        let api = scene.api::<CronJob>();
-        api.delete("tick", &DeleteParams::background())
-            .await
-            .unwrap();
+        goes(&scene).await;
     }
 }
 
 #[tokio::test]
 async fn old_jobs_go_by_their_ends() {
-    let world = World::start().await;
-    let clock = Clock::default();
-    let scene = world.scene().await;
-    let instance = Instance::start(&world.config, with(&clock), Faults::default());
+    let (world, clock, scene, instance) = one_runs().await;
     let limits = json!({"successfulJobsHistoryLimit": 2, "failedJobsHistoryLimit": 0});
     let _: CronJob = scene.create(manifest(limits)).await;
     let mut kept: Vec<String> = Vec::new();
@@ -296,10 +302,7 @@ async fn old_jobs_go_by_their_ends() {
 
 #[tokio::test]
 async fn a_time_is_told_in_the_zone_of_the_cron_job() {
-    let world = World::start().await;
-    let clock = Clock::default();
-    let scene = world.scene().await;
-    let _instance = Instance::start(&world.config, with(&clock), Faults::default());
+    let (_world, clock, scene, _instance) = one_runs().await;
     // Half an hour off the others': what is half past there is full here.
     let fields = json!({"timeZone": "Asia/Kolkata", "schedule": "30 5 * * *"});
     let _: CronJob = scene.create(manifest(fields)).await;
@@ -319,10 +322,7 @@ async fn a_time_is_told_in_the_zone_of_the_cron_job() {
 
 #[tokio::test]
 async fn a_controller_that_does_not_see_its_jobs_starts_none_twice() {
-    let world = World::start().await;
-    let clock = Clock::default();
-    let scene = world.scene().await;
-    let instance = Instance::start(&world.config, with(&clock), Faults::default());
+    let (_world, clock, scene, instance) = one_runs().await;
     let fields = json!({"concurrencyPolicy": "Forbid"});
     let _: CronJob = scene.create(manifest(fields)).await;
     instance.idle().await;
@@ -350,10 +350,7 @@ async fn a_controller_that_does_not_see_its_jobs_starts_none_twice() {
 
 #[tokio::test]
 async fn a_controller_whose_cron_jobs_are_old_starts_none_twice() {
-    let world = World::start().await;
-    let clock = Clock::default();
-    let scene = world.scene().await;
-    let instance = Instance::start(&world.config, with(&clock), Faults::default());
+    let (world, clock, scene, instance) = one_runs().await;
     let _: CronJob = scene.create(manifest(json!({}))).await;
     instance.idle().await;
     // It does not see its own statuses: the start that it has made seems still to be due.
@@ -376,10 +373,7 @@ async fn a_controller_whose_cron_jobs_are_old_starts_none_twice() {
 
 #[tokio::test]
 async fn jobs_that_others_made_are_told_of_and_left_alone() {
-    let world = World::start().await;
-    let clock = Clock::default();
-    let scene = world.scene().await;
-    let instance = Instance::start(&world.config, with(&clock), Faults::default());
+    let (_world, clock, scene, instance) = one_runs().await;
     let cron_job: CronJob = scene.create(manifest(json!({}))).await;
     let owner = json!({"apiVersion": "batch/v1", "kind": "CronJob", "name": "tick",
         "uid": cron_job.metadata.uid, "controller": true});

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use mainstay_component_tests::sieve::{ended_after_every_write, writes_nothing_more};
-use mainstay_component_tests::{Faults, Instance, Scene, World};
+use mainstay_component_tests::{Faults, Instance, Scene, World, is_ready};
 use mainstay_tests::wait_until;
 use serde_json::{Value, json};
 
@@ -49,15 +49,6 @@ async fn add_nodes(world: &World, names: &[&str]) {
         // A new node is tainted as not ready.
         taint(world, name, Value::Null).await;
     }
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// The node that a pod is for.

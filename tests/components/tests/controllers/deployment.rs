@@ -5,7 +5,7 @@ use futures_util::future::{BoxFuture, join};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use mainstay_component_tests::sieve::{ended_after_every_write, writes_nothing_more};
-use mainstay_component_tests::{Faults, Instance, Scene, World};
+use mainstay_component_tests::{Faults, Instance, Scene, World, is_ready};
 use mainstay_tests::wait_until;
 use serde_json::{Value, json};
 
@@ -44,15 +44,6 @@ async fn change(scene: &Scene, patch: Value) {
 async fn use_image(scene: &Scene, image: &str) {
     let template = json!({"spec": {"containers": [{"name": "c", "image": image}]}});
     change(scene, json!({"spec": {"template": template}})).await;
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn image(pod: &Pod) -> Option<&str> {

@@ -16,38 +16,22 @@ use kube::api::{
     Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, WatchEvent,
     WatchParams,
 };
-use mainstay_component_tests::{Faults, Instance, Scene, World};
+use mainstay_component_tests::{Faults, Instance, Scene, World, is_ready};
 use mainstay_tests::apiserver::{Apiserver, has_kubectl};
 use mainstay_tests::rest::Rest;
 use mainstay_tests::wait_until;
 use serde_json::{Value, json};
 
 use super::disruption::{budget, ready_pod, start, status};
+use super::replicaset::manifest;
 use crate::DONE;
 
 fn start_replicas(cx: Context) -> BoxFuture<'static, ()> {
     Box::pin(replicasets(cx))
 }
 
-fn set(replicas: i32) -> Value {
-    json!({
-        "metadata": {"name": "web"},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": "web"}},
-            "template": {
-                "metadata": {"labels": {"app": "web"}},
-                "spec": {"containers": [{"name": "c", "image": "busybox"}]},
-            },
-        },
-    })
-}
-
 fn serves(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    pod.metadata.deletion_timestamp.is_none()
-        && conditions.any(|one| one.type_ == "Ready" && one.status == "True")
+    pod.metadata.deletion_timestamp.is_none() && is_ready(pod)
 }
 
 /// Plays the kubelet for all pods of a scene until it is dropped: they run and are ready, and go when they are to.
@@ -146,7 +130,7 @@ async fn evictions_through_two_apiservers_at_once_never_pass_below_the_budget() 
     ] {
         let scene = world.scene().await;
         let _kubelet = Kubelet::start(&scene);
-        let _: ReplicaSet = scene.create(set(replicas)).await;
+        let _: ReplicaSet = scene.create(manifest(replicas)).await;
         let count = usize::try_from(replicas).unwrap();
         all_serve(&scene, count).await;
         budget(&scene, "b", spec.clone()).await;
@@ -303,7 +287,7 @@ async fn kubectl_drains_a_node_and_waits_for_the_budget() {
     let node = serde_json::from_value(json!({"metadata": {"name": "drained"}})).unwrap();
     nodes.create(&PostParams::default(), &node).await.unwrap();
     let kubelet = Kubelet::start(&scene);
-    let _: ReplicaSet = scene.create(set(2)).await;
+    let _: ReplicaSet = scene.create(manifest(2)).await;
     all_serve(&scene, 2).await;
     // They are where they are to go from; those that come later are on no node.
     for pod in scene.list::<Pod>().await {

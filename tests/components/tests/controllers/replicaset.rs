@@ -18,7 +18,7 @@ fn start(cx: Context) -> BoxFuture<'static, ()> {
     Box::pin(replicasets(cx))
 }
 
-fn manifest(replicas: i32) -> Value {
+pub(super) fn manifest(replicas: i32) -> Value {
     json!({
         "metadata": {"name": "web"},
         "spec": {

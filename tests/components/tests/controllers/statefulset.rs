@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use mainstay_component_tests::sieve::ended_after_every_write;
-use mainstay_component_tests::{Scene, World};
+use mainstay_component_tests::{Scene, World, is_ready};
 use mainstay_tests::wait_until;
 use serde_json::{Value, json};
 
@@ -30,15 +30,6 @@ fn manifest(replicas: i32) -> Value {
                 "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}],
         },
     })
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn names(pods: &[Pod]) -> Vec<&str> {

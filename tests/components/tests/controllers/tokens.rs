@@ -1,4 +1,4 @@
-//! Tokens in secrets: of service accounts, and bootstrap tokens. And aggregated cluster roles.
+//! Tokens in secrets: of service accounts, and bootstrap tokens.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use controllers::{
     Context, Options, account_tokens, bootstrap_signer, bootstrap_token_cleaner,
-    cluster_role_aggregation, legacy_token_cleaner,
+    legacy_token_cleaner,
 };
 use futures_util::future::BoxFuture;
 use k8s_openapi::api::authentication::v1::TokenReview;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
-use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use mainstay_auth::authn::SigningKey;
 use mainstay_client::Events;
 use mainstay_component_tests::sieve::{ended_after_every_write, writes_nothing_more};
@@ -24,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::DONE;
 
-const TRACKING: &str = "kube-apiserver-legacy-service-account-token-tracking";
+pub(super) const TRACKING: &str = "kube-apiserver-legacy-service-account-token-tracking";
 
 /// With the key that the apiserver trusts, and the rights of kube-controller-manager.
 fn filling(pki: &Path) -> impl Start + use<> {
@@ -47,7 +46,7 @@ fn filling(pki: &Path) -> impl Start + use<> {
     }
 }
 
-fn token_secret(name: &str, account: &str) -> Value {
+pub(super) fn token_secret(name: &str, account: &str) -> Value {
     json!({
         "metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": account}},
         "type": "kubernetes.io/service-account-token",
@@ -181,7 +180,7 @@ fn cleaning(cx: Context) -> BoxFuture<'static, ()> {
     Box::pin(bootstrap_token_cleaner(with_rights_of("token-cleaner", cx)))
 }
 
-async fn in_namespace(world: &World, namespace: &str) -> Scene {
+pub(super) async fn in_namespace(world: &World, namespace: &str) -> Scene {
     let api: Api<Namespace> = Api::all(world.client.clone());
     let object = json!({"metadata": {"name": namespace}});
     let object = serde_json::from_value(object).unwrap();
@@ -193,7 +192,7 @@ async fn in_namespace(world: &World, namespace: &str) -> Scene {
     }
 }
 
-fn bootstrap_token(id: &str, expiration: Option<Timestamp>) -> Value {
+pub(super) fn bootstrap_token(id: &str, expiration: Option<Timestamp>) -> Value {
     let mut data = json!({
         "token-id": id, "token-secret": "0123456789abcdef", "usage-bootstrap-signing": "true",
     });
@@ -356,54 +355,4 @@ async fn a_token_nobody_uses_is_closed_and_then_deleted() {
     let _running = Instance::start(&world.config, closing, Faults::default());
     is_gone(&scene, "unused").await;
     assert_eq!(scene.list::<Secret>().await.len(), 2);
-}
-
-fn aggregating(cx: Context) -> BoxFuture<'static, ()> {
-    let cx = with_rights_of("clusterrole-aggregation-controller", cx);
-    Box::pin(cluster_role_aggregation(cx))
-}
-
-#[tokio::test]
-async fn a_cluster_role_has_the_rules_of_those_it_chooses() {
-    let world = World::start().await;
-    let api: Api<ClusterRole> = Api::all(world.client.clone());
-    let running = Instance::start(&world.config, aggregating, Faults::default());
-    let role = |name: &str, verb: &str| {
-        let role = json!({
-            "metadata": {"name": name, "labels": {"to": "all"}},
-            "rules": [{"verbs": [verb], "apiGroups": [""], "resources": ["pods"]}],
-        });
-        serde_json::from_value(role).unwrap()
-    };
-    let params = PostParams::default();
-    let all = json!({
-        "metadata": {"name": "all"},
-        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"to": "all"}}]},
-    });
-    api.create(&params, &serde_json::from_value(all).unwrap())
-        .await
-        .unwrap();
-    for (name, verb) in [("b", "list"), ("a", "get")] {
-        api.create(&params, &role(name, verb)).await.unwrap();
-    }
-    let verbs = async |expected: &[&str]| {
-        wait_until(&format!("{expected:?}"), DONE, async || {
-            let rules = api.get("all").await.unwrap().rules.unwrap_or_default();
-            let verbs: Vec<&str> = rules.iter().map(|rule| rule.verbs[0].as_str()).collect();
-            (verbs == expected).then_some(())
-        })
-        .await;
-    };
-    verbs(&["get", "list"]).await;
-    // What somebody writes into it does not stay.
-    let wrong = Patch::Merge(json!({"rules": []}));
-    api.patch("all", &PatchParams::default(), &wrong)
-        .await
-        .unwrap();
-    verbs(&["get", "list"]).await;
-    api.delete("a", &DeleteParams::default()).await.unwrap();
-    verbs(&["list"]).await;
-    running.idle().await;
-    drop(running);
-    writes_nothing_more(&world, aggregating).await;
 }

@@ -37,27 +37,12 @@ fn kubeconfig(server: &Apiserver) -> String {
 async fn each_controller_has_credentials_of_its_own_and_pages_are_for_who_may_see_them() {
     let world = World::start().await;
     let dir = tempfile::tempdir().unwrap();
-    let tokens = dir.path().join("tokens.csv");
-    std::fs::write(&tokens, TOKENS).unwrap();
-    let flag = format!("--token-auth-file={}", tokens.display());
     let pki = world.server.pki();
-    let server = Apiserver::start_with(&world.cluster, Some(pki), &[&flag]).await;
+    let server = world.server_with_tokens(dir.path(), TOKENS).await;
     let path = dir.path().join("kubeconfig");
     std::fs::write(&path, kubeconfig(&server)).unwrap();
     let pages = Port::take();
-    let mut manager = Program::start(
-        "controllers",
-        &[
-            format!("--kubeconfig={}", path.display()),
-            "--bind-address=127.0.0.1".to_owned(),
-            format!("--secure-port={}", pages.number()),
-            format!("--tls-cert-file={}", pki.join("apiserver.crt").display()),
-            format!(
-                "--tls-private-key-file={}",
-                pki.join("apiserver.key").display()
-            ),
-        ],
-    );
+    let mut manager = Program::with_pages("controllers", &path, pki, &pages, &[]);
 
     // The manager's own identity may not create pods; that of the replica set controller may.
     let scene = world.scene().await;

@@ -1,7 +1,6 @@
 //! The program: what it shows of itself, and what it refuses.
 
 use mainstay_component_tests::{Program, World};
-use mainstay_tests::apiserver::Apiserver;
 use mainstay_tests::ports::Port;
 use mainstay_tests::rest::Rest;
 use mainstay_tests::wait_until;
@@ -37,29 +36,12 @@ const FIGURES: &[&str] = &[
 async fn the_program_works_with_upstreams_role_alone_and_shows_its_pages() {
     let world = World::start().await;
     let dir = tempfile::tempdir().unwrap();
-    let tokens = dir.path().join("tokens.csv");
-    std::fs::write(&tokens, TOKENS).unwrap();
-    let flag = format!("--token-auth-file={}", tokens.display());
     let pki = world.server.pki();
-    let server = Apiserver::start_with(&world.cluster, Some(pki), &[&flag]).await;
+    let server = world.server_with_tokens(dir.path(), TOKENS).await;
     let pages = Port::take();
-    let mut running = Program::start(
-        "scheduler",
-        &[
-            format!(
-                "--kubeconfig={}",
-                pki.join("scheduler.kubeconfig").display()
-            ),
-            format!("--master=https://127.0.0.1:{}", server.port()),
-            "--bind-address=127.0.0.1".to_owned(),
-            format!("--secure-port={}", pages.number()),
-            format!("--tls-cert-file={}", pki.join("apiserver.crt").display()),
-            format!(
-                "--tls-private-key-file={}",
-                pki.join("apiserver.key").display()
-            ),
-        ],
-    );
+    let kubeconfig = pki.join("scheduler.kubeconfig");
+    let more = [format!("--master=https://127.0.0.1:{}", server.port())];
+    let mut running = Program::with_pages("scheduler", &kubeconfig, pki, &pages, &more);
     let scene = world.scene().await;
     world.node("a", json!({})).await;
     for name in ["one", "two"] {
