@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 use crate::balance::{Balance, balance};
 use crate::cluster::Cluster;
 use crate::host::{boot, into_namespaces};
+use crate::images::{Build, build};
 use crate::inspect::{Deed, act, exec, logs, status};
 use crate::load::load;
 use crate::network::{Network, network};
@@ -101,6 +102,8 @@ enum Verb {
 
 #[derive(Debug, Subcommand)]
 enum ImageVerb {
+    /// Build an image of programs, with the libraries they need, and folders.
+    Build(Box<Build>),
     /// Give all workers the images of archives, and keep the archives for workers to come.
     Load {
         /// As written by docker save, or OCI layouts; in files named *.tar.
@@ -153,6 +156,9 @@ fn obey(cli: Cli) -> Result<()> {
         Verb::Stop { name } => act(root, &name, Deed::Stop),
         Verb::Start { name } => act(root, &name, Deed::Start),
         Verb::Exec { name, command } => exec(root, &name, &command),
+        Verb::Image {
+            verb: ImageVerb::Build(asked),
+        } => build(*asked),
         Verb::Image {
             verb: ImageVerb::Load { archives },
         } => load(root, &archives),

@@ -13,6 +13,7 @@ mod containerd;
 mod doctor;
 mod files;
 mod host;
+mod images;
 mod inspect;
 pub mod limits;
 mod load;

@@ -95,3 +95,7 @@ pub const NETWORK_RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 /// Time for a host's container runtime to answer.
 pub const RUNTIME_PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of the files of one image.
+pub const IMAGE_BYTES_MAX: usize = 1 << 30;
+/// Folders within folders that an image is made of.
+pub const IMAGE_DEPTH_MAX: usize = 64;

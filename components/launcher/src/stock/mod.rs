@@ -1,6 +1,5 @@
 //! Images that every cluster needs, made of programs that this machine has: there need be no registry.
 
-mod archive;
 mod recipes;
 
 pub(crate) use recipes::{BUSYBOX, DNS, PAUSE, clear, fill};
