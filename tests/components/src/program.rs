@@ -21,6 +21,19 @@ impl Program {
     /// Starts a program of this build. Panics with one line if it was not built.
     #[must_use]
     pub fn start(name: &str, flags: &[String]) -> Self {
+        Self::run(Command::new(built(name)), name, flags)
+    }
+
+    /// The same in a network namespace, which is given by its file. Needs root and `nsenter`.
+    #[must_use]
+    pub fn start_in(namespace: &str, name: &str, flags: &[String]) -> Self {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={namespace}")).arg("--");
+        command.arg(built(name));
+        Self::run(command, name, flags)
+    }
+
+    fn run(mut command: Command, name: &str, flags: &[String]) -> Self {
         let path = built(name);
         assert!(
             path.is_file(),
@@ -29,7 +42,6 @@ impl Program {
         );
         let dir = tempfile::tempdir().unwrap();
         let log = File::create(dir.path().join("log")).unwrap();
-        let mut command = Command::new(path);
         command
             .args(flags)
             .stdin(Stdio::null())
