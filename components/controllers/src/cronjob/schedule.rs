@@ -280,6 +280,13 @@ mod tests {
                 "2026-01-01T00:00:05.7Z",
                 "2026-01-01T01:30:05Z",
             ),
+            // Never more often than each second, as robfig's.
+            (
+                "@every 0s",
+                utc,
+                "2026-01-01T00:00:05.7Z",
+                "2026-01-01T00:00:06Z",
+            ),
             (
                 "0 9 * * *",
                 berlin,
@@ -331,7 +338,7 @@ mod tests {
             "*/0 * * * *",
             "x * * * *",
             "@every",
-            "@every 0s",
+            "@every soon",
             "@never",
         ] {
             assert!(Schedule::parse(text).is_err(), "{text}");
