@@ -24,6 +24,8 @@ pub(crate) const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
 /// Time after which the process exits whatever has not stopped.
 pub(crate) const EXIT_TIMEOUT: Duration = Duration::from_millis(1400);
+/// How long the end waits for the consensus threads' last tasks: less than is left of that time.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Header bytes of one HTTP/1 request.
 pub(crate) const HTTP1_HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Threads per runtime for reads that may take long.

@@ -6,6 +6,7 @@ mod stream;
 
 pub(crate) use self::stream::PeerTls;
 
+use crate::limits::CLOSE_TIMEOUT;
 use mainstay_engine::EngineError;
 use mainstay_engine_rocks::{RocksEngine, RocksOptions};
 use mainstay_raft::env::{Env, Io, Opening};
@@ -80,16 +81,23 @@ impl fmt::Debug for OsEnv {
 }
 
 impl Shared {
+    /// Returns when the tasks are gone, unless one holds a thread for longer. The last of them closes the database, and
+    /// RocksDB aborts when that happens beside the end of the process.
     fn close(&self) {
-        if let Some(runtime) = self.runtime.lock().take() {
-            runtime.shutdown_background();
-        }
+        let Some(runtime) = self.runtime.lock().take() else {
+            return;
+        };
+        // A runtime must not be waited for on a thread of another one.
+        let closing = std::thread::spawn(move || runtime.shutdown_timeout(CLOSE_TIMEOUT));
+        let _ = closing.join();
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.close();
+        if let Some(runtime) = self.runtime.lock().take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
