@@ -21,7 +21,7 @@ use Catcher::Simulation;
 const TABLE: &[(Bug, Catcher)] = &[
     (Bug::AckBeforeFsync, Simulation(20, "data is damaged")),
     (Bug::StaleReadAfterPause, Simulation(20, "stale: ")),
-    (Bug::ReusedReadIndex, Simulation(20, "stale: ")),
+    (Bug::ReusedReadIndex, Simulation(150, "stale: ")),
     (Bug::LostWatchEvent, Simulation(20, "a watch")),
     (Bug::DoubledWatchEvent, Simulation(20, "a watch")),
     (Bug::RevisionReuse, Simulation(20, "")),
@@ -32,7 +32,7 @@ const TABLE: &[(Bug, Catcher)] = &[
     (Bug::WrongCompactionEdge, Simulation(20, "range ")),
     (Bug::VoteForgotten, Simulation(20, "durably")),
     (Bug::LeaseTooEarly, Simulation(20, "after its last renewal")),
-    (Bug::DamageServed, Simulation(150, "")),
+    (Bug::DamageServed, Simulation(180, "")),
 ];
 
 fn campaign(planted: Option<Bug>, seeds: u64) -> Campaign {
