@@ -12,6 +12,8 @@ use crate::support::{asks, bound, pod, refused, told};
 /// token,user,uid,groups
 const TOKENS: &str = "scraper-token,scraper,2,system:monitoring\n";
 
+const SCRAPE: &str = "GET /metrics\nauthorization: Bearer scraper-token";
+
 /// Upstream's names, with what must have been counted.
 const FIGURES: &[&str] = &[
     "leader_election_master_status{name=\"kube-scheduler\"} 1\n",
@@ -44,6 +46,14 @@ async fn the_program_works_with_upstreams_role_alone_and_shows_its_pages() {
     let mut running = Program::with_pages("scheduler", &kubeconfig, pki, &pages, &more);
     let scene = world.scene().await;
     world.node("a", json!({})).await;
+    let shown = Rest::new(pages.number(), pki).without_certificate();
+    // A pod whose watch is faster than the node's would be tried once in vain, and counted.
+    wait_until("the node is known", DONE, async || {
+        let body = shown.try_call(SCRAPE, "").await.ok()?.body;
+        body.contains("scheduler_cache_size{type=\"nodes\"} 1\n")
+            .then_some(())
+    })
+    .await;
     for name in ["one", "two"] {
         pod(&scene, name, asks(json!({"cpu": "1"}))).await;
         assert_eq!(bound(&scene, name).await, "a");
@@ -55,14 +65,12 @@ async fn the_program_works_with_upstreams_role_alone_and_shows_its_pages() {
     let gates = json!({"spec": {"schedulingGates": [{"name": "g"}]}});
     pod(&scene, "gated", gates).await;
 
-    let pages = Rest::new(pages.number(), pki).without_certificate();
     for page in ["/healthz", "/livez", "/readyz"] {
-        assert_eq!(pages.call(&format!("GET {page}"), "").await.body, "ok");
+        assert_eq!(shown.call(&format!("GET {page}"), "").await.body, "ok");
     }
-    assert_eq!(pages.call("GET /metrics", "").await.status, 403);
+    assert_eq!(shown.call("GET /metrics", "").await.status, 403);
     wait_until("the figures are right", DONE, async || {
-        let scraped = "GET /metrics\nauthorization: Bearer scraper-token";
-        let metrics = pages.call(scraped, "").await;
+        let metrics = shown.call(SCRAPE, "").await;
         assert_eq!(metrics.status, 200, "{}", metrics.body);
         let missing = |figure: &&&str| !metrics.body.contains(**figure);
         let missing: Vec<_> = FIGURES.iter().filter(missing).collect();
