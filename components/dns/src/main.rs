@@ -11,7 +11,6 @@ use clap::Parser;
 use dns::{Options, Policy, serve};
 use http::Uri;
 use mainstay_client::Informers;
-use mainstay_client::limits::REQUESTS_MAX;
 use mainstay_client::process::{Component, Flags, Running, duration, run};
 
 #[global_allocator]
@@ -87,22 +86,7 @@ impl Own {
 
     /// Those that all components have: every replica works, and pages are plain.
     fn flags(&self) -> Flags {
-        Flags {
-            kubeconfig: self.kubeconfig.clone(),
-            master: self.master.clone(),
-            kube_api_requests_max: REQUESTS_MAX,
-            bind_address: self.bind_address,
-            secure_port: Some(0),
-            tls_cert_file: None,
-            tls_private_key_file: None,
-            authorization_always_allow_paths: Vec::new(),
-            leader_elect: false,
-            leader_elect_lease_duration: Duration::from_secs(15),
-            leader_elect_renew_deadline: Duration::from_secs(10),
-            leader_elect_retry_period: Duration::from_secs(2),
-            leader_elect_resource_name: None,
-            leader_elect_resource_namespace: String::new(),
-        }
+        Flags::unelected(self.kubeconfig.clone(), self.master.clone())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Flags, under upstream's names.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -106,22 +106,7 @@ impl Own {
     /// What all components' start is given: it opens no pages of its own and is not elected.
     #[must_use]
     pub fn process(&self) -> Flags {
-        Flags {
-            kubeconfig: self.kubeconfig.clone(),
-            master: self.master.clone(),
-            kube_api_requests_max: mainstay_client::limits::REQUESTS_MAX,
-            bind_address: Ipv4Addr::LOCALHOST.into(),
-            secure_port: Some(0),
-            tls_cert_file: None,
-            tls_private_key_file: None,
-            authorization_always_allow_paths: Vec::new(),
-            leader_elect: false,
-            leader_elect_lease_duration: Duration::from_secs(15),
-            leader_elect_renew_deadline: Duration::from_secs(10),
-            leader_elect_retry_period: Duration::from_secs(2),
-            leader_elect_resource_name: None,
-            leader_elect_resource_namespace: String::new(),
-        }
+        Flags::unelected(self.kubeconfig.clone(), self.master.clone())
     }
 
     /// # Errors

@@ -1,6 +1,6 @@
 //! Flags that all components have, under upstream's names.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -56,6 +56,29 @@ pub struct Flags {
     /// Namespace of the Lease.
     #[arg(long, default_value = "kube-system")]
     pub leader_elect_resource_namespace: String,
+}
+
+impl Flags {
+    /// Of a component that opens no such pages and works without an election: one on each node, or all of its replicas.
+    #[must_use]
+    pub fn unelected(kubeconfig: Option<PathBuf>, master: Vec<Uri>) -> Self {
+        Self {
+            kubeconfig,
+            master,
+            kube_api_requests_max: REQUESTS_MAX,
+            bind_address: Ipv4Addr::LOCALHOST.into(),
+            secure_port: Some(0),
+            tls_cert_file: None,
+            tls_private_key_file: None,
+            authorization_always_allow_paths: Vec::new(),
+            leader_elect: false,
+            leader_elect_lease_duration: Duration::ZERO,
+            leader_elect_renew_deadline: Duration::ZERO,
+            leader_elect_retry_period: Duration::ZERO,
+            leader_elect_resource_name: None,
+            leader_elect_resource_namespace: String::new(),
+        }
+    }
 }
 
 /// Durations as Go writes them: `1h30m`, `90s`, `500ms`, `0`.

@@ -4,14 +4,12 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::Node;
 use mainstay_client::Informers;
-use mainstay_client::limits::REQUESTS_MAX;
 use mainstay_client::process::{Component, Flags, Running, run};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -51,22 +49,7 @@ pub(crate) fn network(flags: Network) -> ExitCode {
         port: 0,
         config: serde_json::Value::Null,
     };
-    let shared = Flags {
-        kubeconfig: Some(flags.kubeconfig.clone()),
-        master: Vec::new(),
-        kube_api_requests_max: REQUESTS_MAX,
-        bind_address: Ipv4Addr::LOCALHOST.into(),
-        secure_port: Some(0),
-        tls_cert_file: None,
-        tls_private_key_file: None,
-        authorization_always_allow_paths: Vec::new(),
-        leader_elect: false,
-        leader_elect_lease_duration: Duration::from_secs(15),
-        leader_elect_renew_deadline: Duration::from_secs(10),
-        leader_elect_retry_period: Duration::from_secs(2),
-        leader_elect_resource_name: None,
-        leader_elect_resource_namespace: String::new(),
-    };
+    let shared = Flags::unelected(Some(flags.kubeconfig.clone()), Vec::new());
     run(component, &shared, move |running: Running| async move {
         let client = match running.access.own() {
             Ok(client) => client,
