@@ -29,8 +29,6 @@ pub const TCP_QUESTIONS_MAX: usize = 16;
 pub const TCP_IDLE_MAX: Duration = Duration::from_secs(10);
 /// Time for a client to take an answer.
 pub const TCP_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause after a connection could not be accepted, as when there are too many open files.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Longest chain of aliases that is followed.
 pub const ALIASES_MAX: usize = 8;

@@ -1,12 +1,14 @@
 //! Pages of a component: health, metrics, configuration. Everything but health is for who may see it by the
 //! apiserver's judgement.
 
+mod accept;
 mod guard;
 mod health;
 mod listener;
 mod pages;
 mod tls;
 
+pub use accept::accept_each;
 pub(crate) use guard::Guard;
 pub use health::Health;
 pub(crate) use listener::serve;

@@ -10,12 +10,10 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use mainstay_client::accept_each;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::sleep;
 
-use crate::limits::{ACCEPT_PAUSE, PAGE_CONNECTIONS_MAX, PAGE_HEAD_TIMEOUT};
+use crate::limits::{PAGE_CONNECTIONS_MAX, PAGE_HEAD_TIMEOUT};
 
 /// What a page says, and whether all is well.
 #[derive(Debug)]
@@ -32,19 +30,9 @@ pub(crate) async fn pages(
     page: impl Fn() -> Page + Send + Sync + 'static,
 ) {
     let page = Arc::new(page);
-    let permits = Arc::new(Semaphore::new(PAGE_CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
-    loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-            return;
-        };
-        let Ok((stream, _)) = listener.accept().await else {
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
+    accept_each(listener, PAGE_CONNECTIONS_MAX, |stream, _| {
         let page = Arc::clone(&page);
-        connections.spawn(async move {
-            let _permit = permit;
+        async move {
             let service = service_fn(move |request: Request<hyper::body::Incoming>| {
                 let answer = answer(&request, path, page.as_ref());
                 async move { Ok::<_, Infallible>(answer) }
@@ -55,9 +43,9 @@ pub(crate) async fn pages(
                 .serve_connection(TokioIo::new(stream), service);
             // Clients go as they like.
             let _ = served.await;
-        });
-        while connections.try_join_next().is_some() {}
-    }
+        }
+    })
+    .await;
 }
 
 fn answer<B>(request: &Request<B>, path: &str, page: &dyn Fn() -> Page) -> Response<Full<Bytes>> {

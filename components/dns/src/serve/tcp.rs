@@ -7,44 +7,26 @@ use std::sync::Arc;
 use bytes::{Buf as _, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use mainstay_client::accept_each;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::resolver::{Origin, Outcome, Pending, Resolver};
 use crate::figures::Transport;
-use crate::limits::{
-    ACCEPT_PAUSE, TCP_CONNECTIONS_MAX, TCP_IDLE_MAX, TCP_QUESTIONS_MAX, TCP_WRITE_TIMEOUT,
-};
+use crate::limits::{TCP_CONNECTIONS_MAX, TCP_IDLE_MAX, TCP_QUESTIONS_MAX, TCP_WRITE_TIMEOUT};
 
 /// Accepts connections until it is dropped, which ends all of them.
 pub(crate) async fn tcp(listener: TcpListener, resolver: Arc<Resolver>) {
-    let permits = Arc::new(Semaphore::new(TCP_CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
-    loop {
-        // Beyond the limit, connections wait in the listener's queue, which the kernel bounds.
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-            return;
-        };
-        let (stream, client) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::debug!("a connection was not accepted: {error}");
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
+    accept_each(listener, TCP_CONNECTIONS_MAX, |stream, client| {
         let resolver = Arc::clone(&resolver);
-        connections.spawn(async move {
-            let _permit = permit;
+        async move {
             // Clients go as they like.
             let _ = connection(stream, client, &resolver).await;
-        });
-        while connections.try_join_next().is_some() {}
-    }
+        }
+    })
+    .await;
 }
 
 async fn connection(stream: TcpStream, client: SocketAddr, resolver: &Resolver) -> io::Result<()> {

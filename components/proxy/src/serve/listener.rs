@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -12,15 +11,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use mainstay_client::accept_each;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::limits::{PAGE_CONNECTION_LIFE, PAGE_CONNECTIONS_MAX};
-
-/// Pause after an accept that failed: most often too many files are open.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is at a path.
 #[derive(Clone, Debug)]
@@ -64,28 +59,14 @@ pub(crate) type Handler = Arc<dyn Fn(&str) -> Answer + Send + Sync>;
 
 /// Serves until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, handler: Handler) {
-    let room = Arc::new(Semaphore::new(PAGE_CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-            return;
-        };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!("a connection could not be accepted: {error}");
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
+    accept_each(listener, PAGE_CONNECTIONS_MAX, |stream, _| {
         let handler = Arc::clone(&handler);
-        connections.spawn(async move {
+        async move {
             // Who looks at pages comes again; nobody keeps a place for ever.
             let _ = timeout(PAGE_CONNECTION_LIFE, connection(stream, handler)).await;
-            drop(permit);
-        });
-    }
+        }
+    })
+    .await;
 }
 
 async fn connection(stream: TcpStream, handler: Handler) {
