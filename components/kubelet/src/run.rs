@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use crate::certificates::{BootstrapError, Keeping, Serving, keep as keep_certificates, obtain};
 use crate::cgroups::Cgroups;
 use crate::config::Options;
 use crate::context::Context;
@@ -29,7 +30,9 @@ use crate::node::{
 };
 use crate::report::Statuses;
 use crate::runtime::{Images, Relister};
-use crate::sources::{Files, Mirrors, Spoken, follow_api, follow_files};
+use crate::sources::{
+    Files, Mirrors, Server, ServerError, Spoken, follow_api, follow_files, follow_server,
+};
 use crate::spec::{Layout, NodeFacts, ResolvConf};
 use crate::volumes::Volumes;
 use crate::worker::Pods;
@@ -39,6 +42,10 @@ use crate::worker::Pods;
 pub enum Ended {
     #[error(transparent)]
     Access(#[from] AccessError),
+    #[error("client certificate: {0}")]
+    Certificate(#[from] BootstrapError),
+    #[error("--manifest-url: {0}")]
+    Manifests(#[from] ServerError),
     #[error("runtime: {0}")]
     Runtime(String),
     #[error("{0}: {1}")]
@@ -57,21 +64,24 @@ pub enum Ended {
 /// If it cannot start, or a part of it has failed.
 pub async fn run(options: Options) -> Result<(), Ended> {
     let metrics = Metrics::default();
-    let access = AccessOptions {
-        kubeconfig: Some(options.flags.kubeconfig.clone()),
-        masters: options.flags.master.clone(),
-        name: "kubelet".to_owned(),
-        requests_max: REQUESTS_MAX,
-    };
-    let access = Access::open(&access, &Fence::open(), &metrics).await?;
-    let client = access.own()?;
-    let runtime = Runtime::new(&options.endpoint).map_err(Ended::Runtime)?;
     for folder in [&options.root, &options.logs] {
         let made = tokio::fs::create_dir_all(folder).await;
         made.map_err(|error| Ended::Folder(folder.clone(), error))?;
     }
     let machine = read_machine(&options.root);
     let identity = identity(&options, &machine);
+    let kubeconfig = &options.flags.kubeconfig;
+    let certificate = obtain(&options.certificates, kubeconfig, &identity.name).await?;
+    let access = AccessOptions {
+        kubeconfig: Some(kubeconfig.clone()),
+        masters: options.flags.master.clone(),
+        certificate,
+        name: "kubelet".to_owned(),
+        requests_max: REQUESTS_MAX,
+    };
+    let access = Access::open(&access, &Fence::open(), &metrics).await?;
+    let client = access.own()?;
+    let runtime = Runtime::new(&options.endpoint).map_err(Ended::Runtime)?;
     let runtime_name = runtime_name(&runtime).await;
     let informers = Informers::new(client.clone());
     let node = &identity.name;
@@ -107,7 +117,9 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     let pods = Pods::new(Arc::clone(&context));
     let mirrors = Mirrors::new(client.clone(), node, Arc::clone(&api), statuses.clone());
     let looked: Looked = Arc::new(Mutex::new(None));
-    let spoken = Spoken::new(options.manifests.is_some());
+    let manifests = &options.manifests;
+    let spoken = Spoken::new(manifests.folder.is_some(), manifests.url.is_some());
+    let serving = Arc::new(Serving::default());
 
     let mut parts: JoinSet<Result<(), Ended>> = JoinSet::new();
     if options.healthz.1 != 0 {
@@ -116,6 +128,14 @@ pub async fn run(options: Options) -> Result<(), Ended> {
         parts.spawn(async move { serve_healthz(address, looked).await.map_err(Ended::Health) });
     }
     let lease = access.for_leases(crate::limits::LEASE_INTERVAL)?;
+    parts.spawn(ended(keep_certificates(Keeping {
+        options: options.certificates.clone(),
+        client: client.clone(),
+        access,
+        node: node.clone(),
+        hosts: identity.hosts(),
+        serving,
+    })));
     parts.spawn(ended(keep_registered(Registration {
         client,
         runtime: runtime.clone(),
@@ -127,10 +147,21 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     parts.spawn(ended(statuses.run()));
     let keeper = pods.clone();
     parts.spawn(ended(async move { keeper.run().await }));
-    if let Some(folder) = &options.manifests {
+    if let Some(url) = &manifests.url {
+        let server = Server::new(url, &manifests.headers, node)?;
+        parts.spawn(ended(follow_server(
+            server,
+            manifests.url_interval,
+            pods.clone(),
+            mirrors.clone(),
+            spoken.clone(),
+        )));
+    }
+    if let Some(folder) = &manifests.folder {
         let files = Files::new(folder, node);
         parts.spawn(ended(follow_files(
             files,
+            manifests.folder_interval,
             pods.clone(),
             mirrors.clone(),
             spoken.clone(),
