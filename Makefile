@@ -2,30 +2,32 @@
 
 # One target directory outside the checkout: RocksDB takes ten minutes to compile and is shared by all checkouts.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/mainstay/target
-# Where the cluster of `make up` keeps its data, logs and process ids.
+# Where what users and tests start keeps its data and logs; the cluster of `make up` is in its folder `cluster`.
 export MAINSTAY_RUN ?= $(CURDIR)/run
 CARGO ?= cargo
 # As in scripts/lib.sh: one choice of packages, so that nothing is compiled twice.
 ALL := --release --workspace --exclude mainstay-sim
+# The cluster of `make up`: how many hosts of each kind, and more flags (UP=--embedded needs no root and has no containers).
+MASTERS ?= 3
+WORKERS ?=
+UP ?=
+MAINSTAY := $(CARGO_TARGET_DIR)/release/mainstay --dir $(MAINSTAY_RUN)/cluster
 
-.PHONY: help up down cluster cluster-down setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick bench-components bench-components-quick crash compare-upstream sim jepsen jepsen-short jepsen-apiserver jepsen-control jepsen-planted
+.PHONY: help up down delete setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick bench-components bench-components-quick crash compare-upstream sim jepsen jepsen-short jepsen-apiserver jepsen-control jepsen-planted
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
-up: ## install what is missing, build, start three members, a control plane and fake nodes, show a tour
-	@scripts/up
+up: setup ## install what is missing, build, start a cluster: three masters, three workers with containers; show a tour
+	@scripts/setup nodes || echo "going on without: where they are needed, there are no containers"
+	@scripts/build
+	@$(MAINSTAY) up --masters=$(MASTERS) $(if $(WORKERS),--workers=$(WORKERS)) $(UP)
 
 down: ## stop what `make up` started; data stays
-	@scripts/down
+	@test ! -x $(firstword $(MAINSTAY)) || $(MAINSTAY) down
 
-cluster: setup ## three masters and three workers as hosts of their own on this machine (needs root); see README
-	@scripts/setup nodes
-	@scripts/build
-	@$(CARGO_TARGET_DIR)/release/mainstay --dir $(MAINSTAY_RUN)/cluster up
-
-cluster-down: ## stop them; 'mainstay down --delete' forgets them too
-	@$(CARGO_TARGET_DIR)/release/mainstay --dir $(MAINSTAY_RUN)/cluster down
+delete: ## stop it and delete its data, too
+	@test ! -x $(firstword $(MAINSTAY)) || $(MAINSTAY) down --delete
 
 setup: ## install what building needs (Debian packages)
 	@scripts/setup

@@ -1,11 +1,13 @@
 //! What a machine lacks for running a cluster.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Result, bail};
 
 use crate::cluster::Means;
 use crate::command;
+use crate::host::bases;
 use crate::limits::{DISK_FREE_MIN, MEMORY_FREE_MIN, OPEN_FILES_MIN};
 use crate::screen::{say, table};
 
@@ -61,8 +63,13 @@ const OWN_PROGRAMS: [(&str, Need); 8] = [
 /// Where CNI's plugins may lie.
 const PLUGIN_FOLDERS: [&str; 3] = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"];
 
-/// Looks at everything.
-pub(crate) fn checks() -> Vec<Check> {
+/// What was found when everything was looked at, once.
+pub(crate) fn checks() -> &'static [Check] {
+    static CHECKS: OnceLock<Vec<Check>> = OnceLock::new();
+    CHECKS.get_or_init(look)
+}
+
+fn look() -> Vec<Check> {
     let mut checks = vec![root()];
     for (program, package, need) in NEEDED_PROGRAMS {
         checks.push(Check {
@@ -87,7 +94,8 @@ pub(crate) fn checks() -> Vec<Check> {
             .map(|path| path.display().to_string())
             .ok_or_else(|| "install them: apt-get install containernetworking-plugins".to_owned()),
     });
-    checks.extend([namespaces(), cgroups(), overlay(), open_files(), memory()]);
+    checks.extend([namespaces(), links(), cgroups(), overlay(), rules()]);
+    checks.extend([open_files(), memory()]);
     checks.push(disk(Path::new("/")));
     checks
 }
@@ -125,20 +133,46 @@ fn root() -> Check {
     }
 }
 
+/// Tried, as whoever is root in a container may not make any.
 fn namespaces() -> Check {
-    let kinds = ["net", "mnt", "pid", "uts", "ipc", "cgroup"];
-    let missing: Vec<&str> = kinds
-        .into_iter()
-        .filter(|kind| !Path::new("/proc/self/ns").join(kind).exists())
-        .collect();
+    let kinds = ["net", "mount", "pid", "uts", "ipc", "cgroup"];
+    let flags: Vec<String> = kinds.iter().map(|kind| format!("--{kind}")).collect();
+    let mut arguments: Vec<&str> = flags.iter().map(String::as_str).collect();
+    arguments.extend(["--fork", "true"]);
     Check {
         what: "namespaces".to_owned(),
         need: Need::Cluster,
-        found: match missing.is_empty() {
-            true => Ok(kinds.join(", ")),
-            false => Err(format!("this kernel has none for {}", missing.join(", "))),
-        },
+        found: tried("unshare", &arguments).map(|()| kinds.join(", ")),
     }
+}
+
+/// Tried in a network of their own, which ends with the command.
+fn links() -> Check {
+    let links =
+        "ip link add name one type bridge && ip link add name two type veth peer name three";
+    Check {
+        what: "links".to_owned(),
+        need: Need::Cluster,
+        found: tried("unshare", &["--net", "sh", "-c", links]).map(|()| "bridge, veth".to_owned()),
+    }
+}
+
+/// The same for what services and the pods' network are made of.
+fn rules() -> Check {
+    let rules = "nft add table ip t && \
+                 nft 'add chain ip t c { type nat hook postrouting priority 100; }' && \
+                 nft add rule ip t c masquerade";
+    Check {
+        what: "nftables".to_owned(),
+        need: Need::Containers,
+        found: tried("unshare", &["--net", "sh", "-c", rules]).map(|()| "nat".to_owned()),
+    }
+}
+
+fn tried(program: &str, arguments: &[&str]) -> Result<(), String> {
+    let done = command::run(program, arguments);
+    done.map(|_| ())
+        .map_err(|error| format!("not permitted here: {error}"))
 }
 
 fn cgroups() -> Check {
@@ -156,19 +190,40 @@ fn cgroups() -> Check {
     Check {
         what: "cgroups".to_owned(),
         need: Need::Containers,
-        found,
+        found: found.and_then(|version| {
+            let locked = bases().into_iter().find(|base| !is_writable(base));
+            locked.map_or(Ok(version), |base| {
+                Err(format!("{} cannot be changed", base.display()))
+            })
+        }),
     }
 }
 
+/// Also false where everything is mounted to be read only.
+fn is_writable(folder: &Path) -> bool {
+    use rustix::fs::{Access, access};
+    access(folder, Access::WRITE_OK).is_ok()
+}
+
+/// Mounted once, in a namespace of its own: that the kernel knows it may not be enough, and that it has not loaded it
+/// yet does not matter.
 fn overlay() -> Check {
-    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let found = || {
+        let folder = std::env::temp_dir().join(format!("mainstay-doctor-{}", std::process::id()));
+        let mount = "mkdir $0/lower $0/upper $0/work $0/all && \
+                     mount -t overlay -o lowerdir=$0/lower,upperdir=$0/upper,workdir=$0/work overlay $0/all";
+        std::fs::create_dir(&folder).map_err(|error| error.to_string())?;
+        // What is written must be on a disk that can be below an overlay, as a tmpfs can.
+        let script = format!("mount -t tmpfs tmpfs $0 && {mount}");
+        let path = folder.display().to_string();
+        let done = tried("unshare", &["--mount", "sh", "-c", &script, &path]);
+        let _ = std::fs::remove_dir(&folder);
+        done.map(|()| "yes".to_owned())
+    };
     Check {
         what: "overlayfs".to_owned(),
         need: Need::Containers,
-        found: match known.lines().any(|line| line.ends_with("\toverlay")) {
-            true => Ok("yes".to_owned()),
-            false => Err("load it: modprobe overlay".to_owned()),
-        },
+        found: found(),
     }
 }
 
@@ -232,27 +287,51 @@ fn enough(bytes: Option<u64>, least: u64, which: &str) -> Result<String, String>
     }
 }
 
-/// What workers can be here: everything but the programs beside the kubelet must be there for containers.
+/// Whether a thing is one without which no container runs. The programs beside the kubelet are not.
+fn stops_containers(check: &Check) -> bool {
+    let optional = ["proxy", "dns", "conntrack"].contains(&check.what.as_str());
+    check.need == Need::Containers && check.found.is_err() && !optional
+}
+
+/// What workers can be here.
 pub(crate) fn means() -> Means {
-    let lacking = |check: &Check| {
-        let optional = ["proxy", "dns", "conntrack"].contains(&check.what.as_str());
-        check.need == Need::Containers && check.found.is_err() && !optional
-    };
     Means {
-        containers: !checks().iter().any(lacking),
+        containers: !checks().iter().any(stops_containers),
         proxy: own("proxy").is_ok(),
         dns: own("dns").is_ok(),
     }
 }
 
-/// What is missing without which no cluster runs, each with what to do.
-pub(crate) fn missing_for_cluster() -> Vec<String> {
-    let checks = checks().into_iter();
-    let missing = checks.filter_map(|check| match (check.need, check.found) {
-        (Need::Cluster, Err(why)) => Some(format!("{}: {why}", check.what)),
-        _ => None,
-    });
-    missing.collect()
+/// What is missing without which there are no hosts, each with what to do.
+pub(crate) fn missing_for_hosts() -> Vec<String> {
+    missing(|check| check.need == Need::Cluster && check.found.is_err())
+}
+
+/// What is missing without which hosts run no containers.
+pub(crate) fn missing_for_containers() -> Vec<String> {
+    missing(stops_containers)
+}
+
+/// Programs that are missing without which there is no control plane of any kind.
+pub(crate) fn missing_for_embedded() -> Vec<String> {
+    let own = [
+        "kvstore",
+        "apiserver",
+        "controllers",
+        "scheduler",
+        "fake-nodes",
+    ];
+    missing(|check| own.contains(&check.what.as_str()) && check.found.is_err())
+}
+
+fn missing(which: impl Fn(&Check) -> bool) -> Vec<String> {
+    let checks = checks().iter().filter(|check| which(check));
+    checks
+        .filter_map(|check| {
+            let why = check.found.as_ref().err()?;
+            Some(format!("{}: {why}", check.what))
+        })
+        .collect()
 }
 
 /// `mainstay doctor`: shows what was found, and fails if no cluster could run.
@@ -263,7 +342,7 @@ pub(crate) fn examine() -> Result<()> {
             .map(String::from)
             .to_vec(),
     ];
-    for check in &checks {
+    for check in checks {
         let mark = match (&check.found, check.need) {
             (Ok(_), _) => "ok",
             (Err(_), Need::Cluster) => "MISSING",
@@ -281,8 +360,8 @@ pub(crate) fn examine() -> Result<()> {
             .count()
     };
     match (lacking(Need::Cluster), lacking(Need::Containers)) {
-        (0, 0) => say("\nThis machine can run a cluster."),
-        (0, _) => {
+        (0, 0) => say("\nThis machine can run a cluster of hosts with containers."),
+        _ if missing_for_embedded().is_empty() => {
             say("\nThis machine can run a control plane with fake nodes, but no containers.");
         }
         (missing, _) => bail!("{missing} things are missing without which no cluster runs"),
@@ -297,7 +376,7 @@ mod tests {
     #[test]
     fn every_failed_check_says_what_to_do() {
         for check in checks() {
-            let (Ok(text) | Err(text)) = check.found;
+            let (Ok(text) | Err(text)) = &check.found;
             assert!(!check.what.is_empty() && !text.is_empty());
         }
     }

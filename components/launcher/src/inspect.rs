@@ -110,11 +110,16 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn of(name: &'a str) -> Self {
+    /// Where there are no hosts, a name alone is a process.
+    fn of(name: &'a str, cluster: &Cluster) -> Self {
         match name.split_once('/') {
             Some((host, process)) => Self {
                 host,
                 process: Some(process),
+            },
+            None if cluster.embedded.is_some() && name != MACHINE => Self {
+                host: MACHINE,
+                process: Some(name),
             },
             None => Self {
                 host: name,
@@ -149,7 +154,7 @@ pub(crate) enum Deed {
 /// Kills, stops or starts a host or a process.
 pub(crate) fn act(root: &Path, name: &str, deed: Deed) -> Result<()> {
     let cluster = Cluster::there(root)?;
-    let target = Target::of(name);
+    let target = Target::of(name, &cluster);
     if let Some(process) = target.process {
         let process = process.to_owned();
         let (request, done) = match deed {
@@ -187,7 +192,7 @@ pub(crate) fn act(root: &Path, name: &str, deed: Deed) -> Result<()> {
 /// Shows the end of a process's log, or all that is to come.
 pub(crate) fn logs(root: &Path, name: &str, lines: u32, follow: bool) -> Result<()> {
     let cluster = Cluster::there(root)?;
-    let target = Target::of(name);
+    let target = Target::of(name, &cluster);
     let folder = match target.host == MACHINE {
         true => cluster.folders().machine().join("logs"),
         false => {
@@ -230,6 +235,9 @@ pub(crate) fn logs(root: &Path, name: &str, lines: u32, follow: bool) -> Result<
 /// Runs a command in a host.
 pub(crate) fn exec(root: &Path, name: &str, command: &[String]) -> Result<()> {
     let cluster = Cluster::there(root)?;
+    if cluster.embedded.is_some() {
+        bail!("this cluster has no hosts: its processes are the machine's");
+    }
     let power = Power {
         cluster: &cluster,
         host: cluster.host(name)?,
@@ -241,16 +249,23 @@ pub(crate) fn exec(root: &Path, name: &str, command: &[String]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Embedded;
 
     #[test]
     fn targets_are_hosts_or_processes_on_them() {
-        let target = Target::of("master-1/apiserver");
+        let subnet = "10.240.0.0/24".parse().expect("a net");
+        let hosts = Cluster::new(Path::new("/run"), subnet, 6_443, Vec::new());
+        let target = Target::of("master-1/apiserver", &hosts);
         assert_eq!(
             (target.host, target.process),
             ("master-1", Some("apiserver"))
         );
-        let target = Target::of("worker-1");
+        let target = Target::of("worker-1", &hosts);
         assert_eq!((target.host, target.process), ("worker-1", None));
+        let (port, embedded) = Embedded::choose(1, 1).expect("ports");
+        let plain = Cluster::embedded(Path::new("/run"), port, embedded);
+        let target = Target::of("m1", &plain);
+        assert_eq!((target.host, target.process), (MACHINE, Some("m1")));
     }
 
     #[test]

@@ -16,6 +16,15 @@ pub const MASTERS_MAX: usize = 7;
 /// Workers of one cluster on one machine.
 pub const WORKERS_MAX: usize = 100;
 
+/// Members of a store without hosts: each has ports of its own, and there are no more.
+pub const EMBEDDED_MEMBERS_MAX: usize = 5;
+/// Fake nodes of a cluster without hosts.
+pub const EMBEDDED_NODES_MAX: usize = 5_000;
+/// Sets of ports of 127.0.0.1 that are tried for a cluster without hosts.
+pub const PORT_SHIFTS: u16 = 30;
+/// Between two such sets.
+pub const PORT_SHIFT: u16 = 100;
+
 /// Days that an authority is good for.
 pub const AUTHORITY_DAYS: i64 = 3_650;
 /// Days that a certificate is good for.
@@ -56,6 +65,12 @@ pub const KILL_PATIENCE: Duration = Duration::from_secs(20);
 pub const SERVING_PATIENCE: Duration = Duration::from_secs(120);
 /// Time for all nodes to be ready after that.
 pub const READY_PATIENCE: Duration = Duration::from_secs(300);
+/// Time for DNS to answer after that.
+pub const DNS_PATIENCE: Duration = Duration::from_secs(180);
+/// Time for another command to be done with the machine's network.
+pub const MACHINE_LOCK_PATIENCE: Duration = Duration::from_secs(60);
+/// Names in a line about what is waited for.
+pub const NAMES_SHOWN_MAX: usize = 5;
 /// Between two lines about something that is still waited for.
 pub const PROGRESS_PAUSE: Duration = Duration::from_secs(5);
 

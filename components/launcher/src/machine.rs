@@ -1,6 +1,6 @@
-//! What runs on the machine itself, under a supervisor of its own: the way in for its users.
+//! What runs on the machine itself, under a supervisor of its own: the way in for its users, or a whole control plane.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -12,6 +12,10 @@ use crate::files;
 use crate::host::Process;
 use crate::limits::{BOOT_PATIENCE, KILL_PATIENCE, POLL_PAUSE, STOP_PATIENCE};
 use crate::supervise::{Request, ask};
+
+/// In the environment of the supervisor and of all that it starts: whose they are. When a supervisor is killed, what it
+/// started goes on, and is found by this.
+const MARK: &str = "MAINSTAY_SUPERVISED";
 
 fn record(cluster: &Cluster) -> PathBuf {
     cluster.folders().machine().join("first-process.json")
@@ -27,23 +31,60 @@ pub(crate) fn socket(first: Process) -> PathBuf {
     first.file("cwd/supervisor.sock")
 }
 
+/// What a supervisor that was killed has left running.
+fn left(folder: &Path) -> Vec<Process> {
+    let mut mark = format!("{MARK}=").into_bytes();
+    mark.extend_from_slice(folder.as_os_str().as_encoded_bytes());
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let marked = entries.filter(|entry| {
+        // Others' processes do not show theirs.
+        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|one| one == mark)
+    });
+    let names = marked.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter_map(|pid| Process::of(&pid)).collect()
+}
+
+/// Ends that. Says whether there was anything.
+pub(crate) fn sweep(cluster: &Cluster) -> Result<bool> {
+    let left = left(&cluster.folders().machine());
+    for process in &left {
+        process.signal(Signal::TERM)?;
+    }
+    for process in &left {
+        end(*process)?;
+    }
+    Ok(!left.is_empty())
+}
+
+/// Waits for the end of a process that was told to end, and makes it end after its time.
+fn end(process: Process) -> Result<()> {
+    if process.ended(STOP_PATIENCE).is_err() {
+        process.signal(Signal::KILL)?;
+        process.ended(KILL_PATIENCE)?;
+    }
+    Ok(())
+}
+
 /// Starts it if it does not run, and lets it read what is to run.
 pub(crate) fn on(cluster: &Cluster) -> Result<()> {
     let folder = cluster.folders().machine();
     files::folder(&folder)?;
     let this = std::env::current_exe().context("this program's path")?;
-    let services = of_machine(cluster, &this.display().to_string());
+    let services = of_machine(cluster, &this);
     let text = serde_json::to_vec_pretty(&services).context("services")?;
     files::update(&folder.join("services.json"), &text, 0o600)?;
     if let Some(first) = first(cluster) {
         ask(&socket(first), &Request::Reload)?;
         return Ok(());
     }
+    sweep(cluster)?;
     let log = folder.join("supervisor.log");
     let output = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
     let mut child = Command::new(this)
         .arg("supervise")
         .arg(&folder)
+        .env(MARK, &folder)
         .stdin(Stdio::null())
         .stdout(output.try_clone().context("its log")?)
         .stderr(output)
@@ -66,14 +107,12 @@ pub(crate) fn on(cluster: &Cluster) -> Result<()> {
 
 /// Ends it and what it started.
 pub(crate) fn off(cluster: &Cluster) -> Result<bool> {
-    let Some(first) = first(cluster) else {
-        return Ok(false);
-    };
-    first.signal(Signal::TERM)?;
-    if first.ended(STOP_PATIENCE).is_err() {
-        first.signal(Signal::KILL)?;
-        first.ended(KILL_PATIENCE)?;
+    let first = first(cluster);
+    if let Some(first) = first {
+        first.signal(Signal::TERM)?;
+        end(first)?;
     }
+    let left = sweep(cluster)?;
     let _ = std::fs::remove_file(record(cluster));
-    Ok(true)
+    Ok(first.is_some() || left)
 }

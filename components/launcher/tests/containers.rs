@@ -125,9 +125,10 @@ async fn containers_serve_and_outlive_kubelet_runtime_and_power() {
         return;
     }
     let cluster = Cluster::new();
-    let up = ["up", "--masters=1", "--workers=2"];
+    let up = ["up", "--hosts", "--masters=1", "--workers=2"];
     let said = cluster.succeeds(&up);
     assert!(!said.contains("fake"), "{said}");
+    assert!(said.contains("DNS serves: 2 of 2"), "{said}");
     let pods: Api<Pod> = Api::namespaced(cluster.client().await, "default");
     let port = create_web(&cluster).await;
     let before = containers(&until_ready(&cluster, &pods, 2).await);

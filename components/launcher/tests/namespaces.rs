@@ -55,7 +55,7 @@ async fn a_cluster_of_namespaces_outlives_masters_and_power_and_leaves_nothing()
         return;
     }
     let cluster = Cluster::new();
-    let up = ["up", "--masters=3", "--workers=1"];
+    let up = ["up", "--hosts", "--masters=3", "--workers=1"];
     let said = cluster.succeeds(&up);
     assert!(said.contains("worker-1 is ready"), "{said}");
     let maps = cluster.config_maps().await;

@@ -117,7 +117,7 @@ async fn pods_of_two_hosts_reach_each_other_and_what_is_outside() {
         return;
     }
     let cluster = Cluster::new();
-    cluster.succeeds(&["up", "--masters=1", "--workers=2"]);
+    cluster.succeeds(&["up", "--hosts", "--masters=1", "--workers=2"]);
     let nodes: Api<Node> = Api::all(cluster.client().await);
     let state = std::fs::read(cluster.path().join("state.json")).expect("state");
     let state: serde_json::Value = serde_json::from_slice(&state).expect("JSON");

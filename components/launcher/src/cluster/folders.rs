@@ -32,6 +32,11 @@ impl Folders {
         self.root.join("admin.kubeconfig")
     }
 
+    /// For a shell to read: what etcdctl must know.
+    pub(crate) fn store_access(&self) -> PathBuf {
+        self.root.join("etcdctl.env")
+    }
+
     /// Image tarballs that every worker loads when it starts.
     pub(crate) fn images(&self) -> PathBuf {
         self.root.join("images")

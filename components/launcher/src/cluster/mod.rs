@@ -1,11 +1,13 @@
 //! What a cluster on one machine is made of, as data: hosts, addresses, folders, and where it is written down.
 
+mod embedded;
 mod folders;
 mod hosts;
 mod services;
 mod state;
 
+pub(crate) use embedded::Embedded;
 pub(crate) use folders::Folders;
 pub(crate) use hosts::{Host, Role};
 pub(crate) use services::{Means, of_machine, services};
-pub(crate) use state::{Cluster, Lock, Wanted};
+pub(crate) use state::{BRIDGE, Cluster, Lock, Wanted};

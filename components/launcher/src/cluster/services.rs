@@ -1,8 +1,8 @@
 //! Which processes run on which host, with which flags.
 
-use std::net::SocketAddr;
-
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
 
 use super::{Cluster, Host};
 use crate::limits::{API_PORT, BALANCER_PORT, DNS_SERVICE};
@@ -48,11 +48,28 @@ pub(crate) fn services(cluster: &Cluster, host: &Host, means: Means) -> Vec<Serv
             }
         }
     }
+    services.retain(|service| starts(cluster, service));
     services
 }
 
-/// What runs on the machine itself: the way to the apiservers for its users.
-pub(crate) fn of_machine(cluster: &Cluster, program: &str) -> Vec<Service> {
+/// Whether it starts already: without their rights most would only complain.
+pub(super) fn starts(cluster: &Cluster, service: &Service) -> bool {
+    let waits = [
+        "controllers",
+        "scheduler",
+        "network",
+        "kubelet",
+        "proxy",
+        "fake-nodes",
+    ];
+    cluster.furnished || !waits.contains(&service.name.as_str())
+}
+
+/// What runs on the machine itself: the way to the apiservers for its users, or all there is where there are no hosts.
+pub(crate) fn of_machine(cluster: &Cluster, program: &Path) -> Vec<Service> {
+    if let Some(embedded) = &cluster.embedded {
+        return embedded.services(cluster, program.parent().unwrap_or(Path::new("/")));
+    }
     let pki = cluster.folders().pki();
     let listen = format!("127.0.0.1:{}", cluster.port);
     let mut arguments = vec!["balance".to_owned(), format!("--listen={listen}")];
@@ -60,7 +77,7 @@ pub(crate) fn of_machine(cluster: &Cluster, program: &str) -> Vec<Service> {
     arguments.push(format!("--ca-file={}", pki.join("ca.crt").display()));
     vec![Service {
         name: "balancer".to_owned(),
-        program: program.to_owned(),
+        program: program.display().to_string(),
         arguments,
         environment: BTreeMap::new(),
     }]

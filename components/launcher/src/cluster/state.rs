@@ -9,12 +9,14 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Folders, Host, Role};
+use super::{Embedded, Folders, Host, Role};
 use crate::files;
 use crate::limits::{MASTERS_MAX, WORKERS_MAX};
 
-/// Of the state file. Programs that know only older ones refuse newer ones.
-const VERSION: u32 = 1;
+/// Of the state file. Programs that know only older ones refuse newer ones; what is new since 1 may be missing.
+const VERSION: u32 = 2;
+/// What begins the names of bridges, and of no other links.
+pub(crate) const BRIDGE: &str = "ms-";
 /// First host's number in its subnet.
 const FIRST_MASTER: u32 = 11;
 const FIRST_WORKER: u32 = 101;
@@ -38,6 +40,12 @@ pub(crate) struct Cluster {
     /// Folders below which the cgroups of hosts are, one for each hierarchy.
     pub(crate) cgroups: Vec<PathBuf>,
     pub(crate) hosts: Vec<Host>,
+    /// Set where there are no hosts, but only processes of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) embedded: Option<Embedded>,
+    /// Whether the API has what others need before they start, such as their roles.
+    #[serde(default)]
+    pub(crate) furnished: bool,
     #[serde(skip)]
     folders: PathBuf,
 }
@@ -64,7 +72,7 @@ impl Cluster {
         }
         let versioned: Versioned =
             serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-        if versioned.version != VERSION {
+        if versioned.version == 0 || versioned.version > VERSION {
             bail!(
                 "{} has version {}, and this program knows {VERSION}: use the program that made it",
                 path.display(),
@@ -73,6 +81,7 @@ impl Cluster {
         }
         let mut cluster: Self =
             serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+        cluster.version = VERSION;
         root.clone_into(&mut cluster.folders);
         Ok(Some(cluster))
     }
@@ -104,7 +113,18 @@ impl Cluster {
             port,
             cgroups,
             hosts: Vec::new(),
+            embedded: None,
+            furnished: false,
             folders: root.to_owned(),
+        }
+    }
+
+    /// A new one without hosts.
+    pub(crate) fn embedded(root: &Path, port: u16, embedded: Embedded) -> Self {
+        let loopback = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+        Self {
+            embedded: Some(embedded),
+            ..Self::new(root, loopback, port, Vec::new())
         }
     }
 
@@ -178,7 +198,7 @@ impl Cluster {
     }
 
     pub(crate) fn bridge(&self) -> String {
-        format!("ms-{}", self.id)
+        format!("{BRIDGE}{}", self.id)
     }
 
     /// The machine's end of a host's link: at most 15 bytes.
@@ -292,9 +312,9 @@ mod tests {
         let read = Cluster::read(folder.path()).expect("it is read");
         assert_eq!(read, Some(written));
         let path = Folders::new(folder.path()).state();
-        fs::write(&path, r#"{"version": 2}"#).expect("it is written");
+        fs::write(&path, r#"{"version": 3}"#).expect("it is written");
         let error = Cluster::read(folder.path()).expect_err("from the future");
-        assert!(error.to_string().contains("version 2"), "{error}");
+        assert!(error.to_string().contains("version 3"), "{error}");
     }
 
     #[test]

@@ -3,25 +3,38 @@
 use std::fs;
 use std::net::Ipv4Addr;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use ipnet::Ipv4Net;
 
 use super::Process;
-use crate::cluster::{Cluster, Host};
+use super::before::{MachineLock, forward, forward_no_more};
+use crate::cluster::{BRIDGE, Cluster, Host};
 use crate::command::{fed, run};
 
-/// A range of addresses that this machine has no route to.
-pub(crate) fn free_subnet() -> Result<Ipv4Net> {
-    let routes = run("ip", &["-4", "route", "show", "table", "all"])?;
-    let taken = taken(&routes);
+/// A range of addresses that this machine has no route to: the one that is asked for, or any.
+pub(crate) fn free_subnet(asked: Option<Ipv4Net>, _: &MachineLock) -> Result<Ipv4Net> {
+    let taken = routes()?;
+    if let Some(asked) = asked {
+        if overlaps(&taken, &asked) {
+            bail!("this machine has a route to {asked}, or to a part of it, already");
+        }
+        return Ok(asked);
+    }
     let free = (0..=255u8)
         .map(|third| Ipv4Net::new_assert(Ipv4Addr::new(10, 240, third, 0), 24))
-        .find(|net| {
-            !taken
-                .iter()
-                .any(|other| other.contains(net) || net.contains(other))
-        });
+        .find(|net| !overlaps(&taken, net));
     free.context("no range of addresses below 10.240.0.0/16 is free on this machine")
+}
+
+fn routes() -> Result<Vec<Ipv4Net>> {
+    let routes = run("ip", &["-4", "route", "show", "table", "all"])?;
+    Ok(taken(&routes))
+}
+
+fn overlaps(taken: &[Ipv4Net], net: &Ipv4Net) -> bool {
+    taken
+        .iter()
+        .any(|other| other.contains(net) || net.contains(other))
 }
 
 fn taken(routes: &str) -> Vec<Ipv4Net> {
@@ -34,16 +47,22 @@ fn taken(routes: &str) -> Vec<Ipv4Net> {
 }
 
 /// The bridge, the machine's address on it, and the way out: addresses of hosts are hidden behind the machine's.
-pub(crate) fn lay_bridge(cluster: &Cluster) -> Result<()> {
+pub(crate) fn lay_bridge(cluster: &Cluster, lock: &MachineLock) -> Result<()> {
     let bridge = cluster.bridge();
-    if !exists(&bridge) {
+    if !links().contains(&bridge) {
+        if overlaps(&routes()?, &cluster.subnet) {
+            bail!(
+                "somebody else has {} by now, where the hosts of this cluster have their addresses: \
+                 stop that, or give this cluster up with 'mainstay down --delete'",
+                cluster.subnet
+            );
+        }
         run("ip", &["link", "add", &bridge, "type", "bridge"])?;
     }
     let address = format!("{}/{}", cluster.gateway(), cluster.subnet.prefix_len());
     run("ip", &["addr", "replace", &address, "dev", &bridge])?;
     run("ip", &["link", "set", &bridge, "up"])?;
-    let forward = "/proc/sys/net/ipv4/ip_forward";
-    fs::write(forward, "1").context(forward)?;
+    forward(lock)?;
     let (table, subnet) = (table(cluster), cluster.subnet);
     let rules = format!(
         "table ip {table}\ndelete table ip {table}\ntable ip {table} {{\n\
@@ -60,8 +79,9 @@ pub(crate) fn lay_bridge(cluster: &Cluster) -> Result<()> {
 
 /// Takes it away again.
 pub(crate) fn take_bridge(cluster: &Cluster) -> Result<()> {
+    let lock = MachineLock::take()?;
     let bridge = cluster.bridge();
-    if exists(&bridge) {
+    if links().contains(&bridge) {
         run("ip", &["link", "del", &bridge])?;
     }
     let table = table(cluster);
@@ -69,21 +89,27 @@ pub(crate) fn take_bridge(cluster: &Cluster) -> Result<()> {
     if let Err(error) = fed("nft", &["-f", "-"], &rules) {
         tracing::debug!("{error}");
     }
-    Ok(())
+    match links().iter().any(|link| link.starts_with(BRIDGE)) {
+        true => Ok(()),
+        false => forward_no_more(&lock),
+    }
 }
 
 fn table(cluster: &Cluster) -> String {
     format!("mainstay-{}", cluster.id)
 }
 
-fn exists(link: &str) -> bool {
-    std::path::Path::new("/sys/class/net").join(link).exists()
+/// Those of the network this process sees; `/sys` may show another one's.
+fn links() -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    let names = text.lines().filter_map(|line| line.split_once(':'));
+    names.map(|(name, _)| name.trim().to_owned()).collect()
 }
 
 /// Plugs a host in: a pair of links, one of which is its `eth0`.
 pub(super) fn plug(cluster: &Cluster, host: &Host, first: Process) -> Result<()> {
     let (link, pid) = (cluster.link(host), first.pid.to_string());
-    if exists(&link) {
+    if links().contains(&link) {
         run("ip", &["link", "del", &link])?;
     }
     run(
@@ -116,12 +142,7 @@ mod tests {
         let routes = "default via 192.0.2.1 dev eth0\n10.240.0.0/24 dev ms-1 proto kernel\n\
                       local 10.240.1.1 dev ms-2 table local";
         let taken = taken(routes);
-        let free = |text: &str| {
-            let net: Ipv4Net = text.parse().expect("a net");
-            !taken
-                .iter()
-                .any(|other| other.contains(&net) || net.contains(other))
-        };
+        let free = |text: &str| !overlaps(&taken, &text.parse().expect("a net"));
         assert!(!free("10.240.0.0/24"));
         assert!(!free("10.240.1.0/24"));
         assert!(free("10.240.2.0/24"));

@@ -3,12 +3,14 @@
 //! Its root is an ordinary folder, in which the machine's programs (`/usr`) are to be seen but not to be changed. When
 //! its first process ends, however that happens, all others end with it, as if the power had gone; its disk stays.
 
+mod before;
 mod boot;
 mod cgroups;
 mod links;
 mod power;
 mod process;
 
+pub(crate) use before::MachineLock;
 pub(crate) use boot::boot;
 pub(crate) use cgroups::bases;
 pub(crate) use links::{free_subnet, lay_bridge, take_bridge};

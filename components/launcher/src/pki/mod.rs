@@ -7,4 +7,4 @@ mod places;
 
 pub(crate) use authority::{Authority, Leaf};
 pub(crate) use kubeconfig::kubeconfig;
-pub(crate) use places::{ensure, equip};
+pub(crate) use places::{ensure, equip, equip_machine};

@@ -44,14 +44,86 @@ pub(crate) fn ensure(cluster: &Cluster) -> Result<()> {
     }
     let admin = client("kubernetes-admin", &["system:masters"]);
     authorities.cluster.keep(&pki.join("admin"), &admin)?;
-    let url = format!("https://127.0.0.1:{}", cluster.port);
+    // For etcdctl, which needs a certificate where the store has any.
+    let store = client("mainstay-admin", &[]);
+    authorities.etcd.keep(&pki.join("etcd/admin"), &store)?;
+    let text = store_access(cluster);
+    files::update(&cluster.folders().store_access(), text.as_bytes(), 0o644)?;
     config(
         &authorities.cluster,
         &pki.join("admin"),
         "kubernetes-admin",
-        &url,
+        &local(cluster.port),
         &cluster.folders().kubeconfig(),
     )
+}
+
+/// Where the store is and what it asks for, as the environment that etcdctl reads.
+fn store_access(cluster: &Cluster) -> String {
+    let mut text = "export ETCDCTL_API=3\n".to_owned();
+    if let Some(embedded) = &cluster.embedded {
+        text.push_str(&format!(
+            "export ETCDCTL_ENDPOINTS={}\n",
+            embedded.endpoints()
+        ));
+        return text;
+    }
+    let masters = cluster.masters();
+    let masters: Vec<String> = masters
+        .map(|master| format!("https://{}:2379", master.address))
+        .collect();
+    let etcd = cluster.folders().pki().join("etcd");
+    text.push_str(&format!("export ETCDCTL_ENDPOINTS={}\n", masters.join(",")));
+    for (name, file) in [
+        ("CACERT", "ca.crt"),
+        ("CERT", "admin.crt"),
+        ("KEY", "admin.key"),
+    ] {
+        let path = etcd.join(file);
+        text.push_str(&format!("export ETCDCTL_{name}='{}'\n", path.display()));
+    }
+    text
+}
+
+/// Makes what a control plane without hosts needs beside that.
+pub(crate) fn equip_machine(cluster: &Cluster) -> Result<()> {
+    let authority = authorities(cluster)?.cluster;
+    let home = cluster.folders().machine();
+    let pki = home.join("pki");
+    files::secret_folder(&pki)?;
+    let mut dns = IN_CLUSTER.map(String::from).to_vec();
+    dns.push("localhost".to_owned());
+    let serving = Leaf {
+        name: "kube-apiserver".to_owned(),
+        dns,
+        addresses: vec![
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V4(cluster.service(1)),
+        ],
+        server: true,
+        ..Leaf::default()
+    };
+    authority.keep(&pki.join("apiserver"), &serving)?;
+    for (name, user) in [
+        ("controller-manager", "system:kube-controller-manager"),
+        ("scheduler", "system:kube-scheduler"),
+        ("fake-nodes", "mainstay:fake-nodes"),
+    ] {
+        component(&authority, &home, name, &client(user, &[]), cluster.port)?;
+    }
+    Ok(())
+}
+
+/// Names of the apiservers for pods.
+const IN_CLUSTER: [&str; 4] = [
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+];
+
+fn local(port: u16) -> String {
+    format!("https://127.0.0.1:{port}")
 }
 
 /// Gives a host what it needs, and nothing else.
@@ -67,7 +139,7 @@ pub(crate) fn equip(cluster: &Cluster, host: &Host) -> Result<()> {
     }
     let user = format!("mainstay:network:{}", host.name);
     let leaf = client(&user, &["mainstay:network"]);
-    component(&authorities.cluster, &home, "network", &leaf)
+    component(&authorities.cluster, &home, "network", &leaf, BALANCER_PORT)
 }
 
 fn equip_master(
@@ -98,16 +170,7 @@ fn equip_master(
     authorities
         .etcd
         .keep(&pki.join("apiserver-etcd-client"), &leaf)?;
-    let mut serving = server(
-        host,
-        "kube-apiserver",
-        &[
-            "kubernetes",
-            "kubernetes.default",
-            "kubernetes.default.svc",
-            "kubernetes.default.svc.cluster.local",
-        ],
-    );
+    let mut serving = server(host, "kube-apiserver", &IN_CLUSTER);
     serving.addresses.push(IpAddr::V4(cluster.service(1)));
     authorities.cluster.keep(&pki.join("apiserver"), &serving)?;
     let leaf = client("kube-apiserver-kubelet-client", &["system:masters"]);
@@ -122,7 +185,8 @@ fn equip_master(
         ("controller-manager", "system:kube-controller-manager"),
         ("scheduler", "system:kube-scheduler"),
     ] {
-        component(&authorities.cluster, home, name, &client(user, &[]))?;
+        let leaf = client(user, &[]);
+        component(&authorities.cluster, home, name, &leaf, BALANCER_PORT)?;
         let serving = server(host, user, &[]);
         let place = pki.join(format!("{name}-serving"));
         authorities.cluster.keep(&place, &serving)?;
@@ -133,33 +197,27 @@ fn equip_master(
 fn equip_worker(authorities: &Authorities, host: &Host, home: &Path) -> Result<()> {
     let user = format!("system:node:{}", host.name);
     let authority = &authorities.cluster;
-    component(
-        authority,
-        home,
-        "kubelet",
-        &client(&user, &["system:nodes"]),
-    )?;
+    for (name, leaf) in [
+        ("kubelet", client(&user, &["system:nodes"])),
+        ("proxy", client("system:kube-proxy", &[])),
+        ("fake-nodes", client("mainstay:fake-nodes", &[])),
+    ] {
+        component(authority, home, name, &leaf, BALANCER_PORT)?;
+    }
     let serving = Leaf {
         groups: vec!["system:nodes"],
         ..server(host, &user, &[])
     };
-    authority.keep(&home.join("pki/kubelet-serving"), &serving)?;
-    component(authority, home, "proxy", &client("system:kube-proxy", &[]))?;
-    component(
-        authority,
-        home,
-        "fake-nodes",
-        &client("mainstay:fake-nodes", &[]),
-    )
+    let place = home.join("pki/kubelet-serving");
+    authority.keep(&place, &serving).map(|_| ())
 }
 
-/// A key, a certificate and a kubeconfig that points at the host's own balancer.
-fn component(authority: &Authority, home: &Path, name: &str, leaf: &Leaf) -> Result<()> {
+/// A key, a certificate and a kubeconfig that points at a port of the own host.
+fn component(authority: &Authority, home: &Path, name: &str, leaf: &Leaf, port: u16) -> Result<()> {
     let place = home.join("pki").join(name);
     authority.keep(&place, leaf)?;
-    let url = format!("https://127.0.0.1:{BALANCER_PORT}");
     let path = home.join(format!("{name}.kubeconfig"));
-    config(authority, &place, &leaf.name, &url, &path)
+    config(authority, &place, &leaf.name, &local(port), &path)
 }
 
 fn config(authority: &Authority, place: &Path, user: &str, url: &str, path: &Path) -> Result<()> {

@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use http::Request;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
@@ -10,12 +12,15 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
 use kube::{Client, Config};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::sleep;
 
+use super::rights::rights;
 use super::system;
 use crate::cluster::{Cluster, Host, Means};
-use crate::limits::{POLL_PAUSE, PROGRESS_PAUSE, READY_PATIENCE, SERVING_PATIENCE};
+use crate::limits::{
+    DNS_PATIENCE, NAMES_SHOWN_MAX, POLL_PAUSE, PROGRESS_PAUSE, READY_PATIENCE, SERVING_PATIENCE,
+};
 use crate::screen::say;
 
 /// A client with the administrator's kubeconfig.
@@ -27,10 +32,26 @@ async fn client(cluster: &Cluster) -> Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-/// Waits until an apiserver answers, and somebody leads.
-pub(super) async fn serving(cluster: &Cluster) -> Result<Client> {
+/// Waits until an apiserver is ready, with the roles that every cluster has.
+pub(super) async fn answers(cluster: &Cluster) -> Result<Client> {
     let client = client(cluster).await?;
-    let leases: Api<Lease> = Api::namespaced(client.clone(), "kube-system");
+    let mut patience = Patience::new("the apiserver", SERVING_PATIENCE);
+    loop {
+        let request = http_get("/readyz")?;
+        match client.request_text(request).await {
+            Ok(_) => return Ok(client),
+            Err(error) => patience.wait(&error.to_string()).await?,
+        }
+    }
+}
+
+fn http_get(path: &str) -> Result<Request<Vec<u8>>> {
+    Request::get(path).body(Vec::new()).context("a request")
+}
+
+/// Waits until somebody leads in each kind of what is elected.
+pub(super) async fn led(client: &Client) -> Result<()> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), system::NAMESPACE);
     let mut patience = Patience::new("the control plane", SERVING_PATIENCE);
     loop {
         let mut missing = None;
@@ -45,7 +66,7 @@ pub(super) async fn serving(cluster: &Cluster) -> Result<Client> {
             }
         }
         match missing {
-            None => return Ok(client),
+            None => return Ok(()),
             Some(why) => patience.wait(&why).await?,
         }
     }
@@ -59,37 +80,12 @@ fn leads(lease: &Lease) -> bool {
     !holder.is_empty()
 }
 
-/// What upstream's installers create too: rights of what we run.
+/// Creates what must be there before others start, and what runs as pods.
 pub(super) async fn furnish(client: &Client, cluster: &Cluster, means: Means) -> Result<()> {
-    let api = "rbac.authorization.k8s.io";
-    let version = format!("{api}/v1");
-    let binding = |name: &str, role: &str, subject: Value| {
-        json!({
-            "apiVersion": version, "kind": "ClusterRoleBinding", "metadata": {"name": name},
-            "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": role}, "subjects": [subject],
-        })
-    };
-    let objects = [
-        json!({
-            "apiVersion": version, "kind": "ClusterRole", "metadata": {"name": "mainstay:network"},
-            "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}],
-        }),
-        binding(
-            "mainstay:network",
-            "mainstay:network",
-            json!({"apiGroup": api, "kind": "Group", "name": "mainstay:network"}),
-        ),
-        // One program plays nodes under one name of its own.
-        binding(
-            "mainstay:fake-nodes",
-            "system:node",
-            json!({"apiGroup": api, "kind": "User", "name": "mainstay:fake-nodes"}),
-        ),
-    ];
-    for object in objects {
+    for object in rights() {
         create(client, object).await?;
     }
-    if means.containers && means.dns {
+    if means.containers && means.dns && cluster.embedded.is_none() {
         for object in system::dns(cluster) {
             create(client, object).await?;
         }
@@ -137,16 +133,58 @@ pub(super) async fn forget(client: &Client, gone: &[Host]) -> Result<()> {
     Ok(())
 }
 
+/// Takes away fake nodes of numbers that are no longer there.
+pub(super) async fn forget_fakes(client: &Client, cluster: &Cluster) -> Result<()> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let kept: Vec<String> = expected(cluster)
+        .into_iter()
+        .flat_map(|one| one.nodes)
+        .collect();
+    for node in nodes.list(&ListParams::default()).await? {
+        let name = node.metadata.name.unwrap_or_default();
+        if name.starts_with("fake-") && !kept.contains(&name) {
+            match nodes.delete(&name, &DeleteParams::default()).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                other => other.map(|_| ()).with_context(|| format!("node {name}"))?,
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The name of the node that stands for a host without containers.
 fn fake(host: &Host) -> String {
     format!("{}-fake-0", host.name)
+}
+
+/// What is waited for: as a person knows it, and the names that its node may have.
+struct Expected {
+    name: String,
+    nodes: Vec<String>,
+}
+
+fn expected(cluster: &Cluster) -> Vec<Expected> {
+    let hosts = cluster.workers().map(|host| Expected {
+        name: host.name.clone(),
+        nodes: vec![host.name.clone(), fake(host)],
+    });
+    let embedded = cluster.embedded.as_ref();
+    let fakes = (0..embedded.map_or(0, |embedded| embedded.nodes)).map(|number| {
+        let name = format!("fake-{number}");
+        let nodes = vec![name.clone()];
+        Expected { name, nodes }
+    });
+    hosts.chain(fakes).collect()
 }
 
 /// Waits until every worker is a node that is ready.
 pub(super) async fn ready(client: &Client, cluster: &Cluster) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
     let mut patience = Patience::new("the nodes", READY_PATIENCE);
-    let mut told = Vec::new();
+    let mut waiting = expected(cluster);
+    // Fake ones are many, and all of one kind.
+    let told_each = cluster.embedded.is_none();
+    let all = waiting.len();
     loop {
         let why = match nodes.list(&ListParams::default()).await {
             Ok(list) => {
@@ -155,26 +193,63 @@ pub(super) async fn ready(client: &Client, cluster: &Cluster) -> Result<()> {
                     .filter(|node| is_ready(node))
                     .filter_map(|node| node.metadata.name.clone())
                     .collect();
-                let mut waiting = Vec::new();
-                for host in cluster.workers() {
-                    match ready.contains(&host.name) || ready.contains(&fake(host)) {
-                        true if told.contains(&host.name) => {}
-                        true => {
-                            say(format!("{} is ready", host.name));
-                            told.push(host.name.clone());
-                        }
-                        false => waiting.push(host.name.as_str()),
+                waiting.retain(|one| {
+                    let is_ready = one.nodes.iter().any(|name| ready.contains(name));
+                    if is_ready && told_each {
+                        say(format!("{} is ready", one.name));
                     }
-                }
+                    !is_ready
+                });
                 if waiting.is_empty() {
+                    if !told_each && all > 0 {
+                        say(format!("{all} fake nodes are ready"));
+                    }
                     return Ok(());
                 }
-                format!("{} not ready", waiting.join(", "))
+                let names = waiting.iter().map(|one| one.name.as_str());
+                let some: Vec<&str> = names.take(NAMES_SHOWN_MAX).collect();
+                format!("{} of {all} not ready: {}", waiting.len(), some.join(", "))
             }
             Err(error) => error.to_string(),
         };
         patience.wait(&why).await?;
     }
+}
+
+/// Waits until all pods of the cluster's DNS answer.
+pub(super) async fn names(client: &Client) -> Result<()> {
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), system::NAMESPACE);
+    let mut patience = Patience::new("DNS", DNS_PATIENCE);
+    loop {
+        let why = match deployments.get(system::DEPLOYMENT).await {
+            Ok(dns) => {
+                let (ready, wanted) = replicas(&dns);
+                if ready >= wanted {
+                    say(format!("DNS serves: {ready} of {wanted} pods are ready"));
+                    return Ok(());
+                }
+                format!(
+                    "{ready} of {wanted} pods are ready ('kubectl get pods -n {}')",
+                    system::NAMESPACE
+                )
+            }
+            Err(error) => error.to_string(),
+        };
+        patience.wait(&why).await?;
+    }
+}
+
+/// How many pods of a deployment are ready, and how many there are to be; none is ready while its controller has not
+/// seen what is wanted.
+fn replicas(deployment: &Deployment) -> (i32, i32) {
+    let spec = deployment.spec.as_ref();
+    let wanted = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+    let status = deployment.status.as_ref();
+    let seen = status.and_then(|status| status.observed_generation);
+    let ready = status
+        .filter(|_| seen >= deployment.metadata.generation)
+        .and_then(|status| status.ready_replicas);
+    (ready.unwrap_or(0), wanted)
 }
 
 /// Names of nodes, and whether each is ready.
@@ -231,5 +306,26 @@ impl Patience {
         }
         sleep(POLL_PAUSE * 5).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn replicas_count_once_their_controller_has_seen_them() {
+        let mut deployment: Deployment = serde_json::from_value(json!({
+            "metadata": {"name": "dns", "generation": 2},
+            "spec": {"replicas": 2, "selector": {}, "template": {}},
+            "status": {"observedGeneration": 1, "readyReplicas": 2},
+        }))
+        .expect("a deployment");
+        assert_eq!(replicas(&deployment), (0, 2));
+        deployment.metadata.generation = Some(1);
+        assert_eq!(replicas(&deployment), (2, 2));
+        deployment.status = None;
+        assert_eq!(replicas(&deployment), (0, 2));
     }
 }

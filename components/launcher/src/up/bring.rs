@@ -1,133 +1,101 @@
 //! From whatever there is to a cluster that serves.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use ipnet::Ipv4Net;
 
-use super::{api, tour};
-use crate::cluster::{Cluster, Host, Lock, Wanted, services};
+use super::{embedded, hosts};
+use crate::cluster::{Cluster, Lock};
 use crate::doctor;
-use crate::files;
-use crate::host::{Power, bases, free_subnet, lay_bridge};
-use crate::limits::{API_PORT, MACHINE_PORTS};
-use crate::load::give;
 use crate::screen::say;
-use crate::{containerd, machine, pki, stock};
 
 /// Flags of `mainstay up`.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Up {
-    /// Hosts with a member of the store, an apiserver, controllers and a scheduler. Cannot change afterwards.
+    /// Hosts with a member of the store, an apiserver, controllers and a scheduler; embedded, members of the store.
+    /// Cannot change afterwards.
     #[arg(long, value_name = "N", default_value_t = 3)]
-    masters: usize,
-    /// Hosts for pods. Called again with another number, hosts are added or taken away.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    workers: usize,
+    pub(super) masters: usize,
+    /// Hosts for pods [default: 3]; embedded, fake nodes [default: 5]. Called again with another number, they are added
+    /// or taken away.
+    #[arg(long, value_name = "N")]
+    pub(super) workers: Option<usize>,
+    /// No hosts and no containers: one control plane of plain processes on 127.0.0.1, with fake nodes. Needs no root.
+    /// Chosen by itself where something is missing for containers.
+    #[arg(long)]
+    embedded: bool,
+    /// Hosts in any case, with fake nodes if something is missing for containers.
+    #[arg(long, conflicts_with = "embedded")]
+    hosts: bool,
+    /// Addresses of hosts [default: a free range below 10.240.0.0/16]. Cannot change afterwards.
+    #[arg(long, value_name = "RANGE", conflicts_with = "embedded")]
+    pub(super) subnet: Option<Ipv4Net>,
+}
+
+impl Up {
+    /// What a new cluster becomes: whether it is embedded.
+    fn chooses_embedded(self) -> Result<bool> {
+        if self.embedded {
+            return Ok(true);
+        }
+        let no_hosts = doctor::missing_for_hosts();
+        if self.hosts {
+            return match no_hosts.first() {
+                Some(first) => bail!("{first} ('mainstay doctor' says more)"),
+                None => Ok(false),
+            };
+        }
+        let no_containers = doctor::missing_for_containers();
+        let missing = no_hosts.first().or(no_containers.first());
+        if let Some(missing) = missing {
+            say(format!(
+                "no containers here: {missing} ('mainstay doctor' says more).\n\
+                 Instead: one control plane of plain processes, with fake nodes (as with --embedded)."
+            ));
+        }
+        Ok(missing.is_some())
+    }
+
+    /// What a cluster that is there stays.
+    fn accepts(self, cluster: &Cluster) -> Result<()> {
+        let (is, wanted) = match (&cluster.embedded, self.embedded, self.hosts) {
+            (Some(_), _, true) => ("embedded", "--hosts"),
+            (None, true, _) => ("of hosts", "--embedded"),
+            _ => return Ok(()),
+        };
+        bail!(
+            "the cluster there is {is}: with {wanted} it would be another one; \
+             give it up with 'mainstay down --delete', or choose another folder with --dir"
+        )
+    }
 }
 
 /// Starts what does not run, as often as it is called, and waits until the cluster serves.
 pub(crate) fn up(root: &Path, flags: Up) -> Result<()> {
     let begun = Instant::now();
-    let missing = doctor::missing_for_cluster();
-    if let [first, ..] = missing.as_slice() {
-        bail!("{first} ('mainstay doctor' says more)");
-    }
     let _lock = Lock::take(root)?;
-    let mut cluster = match Cluster::read(root)? {
-        Some(cluster) => cluster,
-        None => Cluster::new(root, free_subnet()?, free_port()?, bases()),
-    };
-    let surplus = cluster.grow(Wanted {
-        masters: flags.masters,
-        workers: flags.workers,
-    })?;
-    cluster.write()?;
-    pki::ensure(&cluster)?;
-    lay_bridge(&cluster)?;
-    let cluster = &cluster;
-    let means = doctor::means();
-    if means.containers {
-        stock::fill(cluster)?;
-    }
-    say(format!(
-        "{} masters and {} workers on {}, files in {}",
-        cluster.masters().count(),
-        cluster.workers().count(),
-        cluster.subnet,
-        root.display()
-    ));
-    // Each waits for its own first process; all at once they wait together.
-    std::thread::scope(|scope| {
-        let starting: Vec<_> = cluster
-            .hosts
-            .iter()
-            .map(|host| scope.spawn(move || start(cluster, host)))
-            .collect();
-        let mut result = Ok(());
-        for one in starting {
-            let one = one.join().unwrap_or_else(|_| bail!("a thread panicked"));
-            result = result.and(one);
+    let cluster = Cluster::read(root)?;
+    let embedded = match &cluster {
+        Some(cluster) => {
+            flags.accepts(cluster)?;
+            cluster.embedded.is_some()
         }
-        result
-    })?;
-    machine::on(cluster)?;
-    for host in &surplus {
-        Power { cluster, host }.off(true)?;
-        say(format!(
-            "{} is off, and no longer part of the cluster",
-            host.name
-        ));
+        None => flags.chooses_embedded()?,
+    };
+    match embedded {
+        true => embedded::up(root, cluster, flags, begun),
+        false => hosts::up(root, cluster, flags, begun),
     }
+}
+
+/// Waits for what an apiserver is asked.
+pub(super) fn wait<T>(asking: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the runtime")?;
-    runtime.block_on(async {
-        let client = api::serving(cluster).await?;
-        say("the control plane serves");
-        api::furnish(&client, cluster, means).await?;
-        api::forget(&client, &surplus).await?;
-        api::ready(&client, cluster).await
-    })?;
-    tour::show(cluster, means, begun.elapsed());
-    Ok(())
-}
-
-fn start(cluster: &Cluster, host: &Host) -> Result<()> {
-    prepare(cluster, host)?;
-    let power = Power { cluster, host };
-    let state = match power.on()? {
-        true => "is on",
-        false => "runs already",
-    };
-    say(format!("{} ({}) {state}", host.name, host.address));
-    match power.first() {
-        Some(first) if doctor::means().containers && !host.is_master() => {
-            give(cluster, host, first)
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Lays on a host's disk what its processes need.
-pub(crate) fn prepare(cluster: &Cluster, host: &Host) -> Result<()> {
-    pki::equip(cluster, host)?;
-    let disk = cluster.folders().disk(&host.name);
-    let means = doctor::means();
-    if means.containers && !host.is_master() {
-        containerd::configure(&disk)?;
-    }
-    let text = serde_json::to_vec_pretty(&services(cluster, host, means)).context("services")?;
-    files::update(&disk.join("etc/mainstay/services.json"), &text, 0o600)?;
-    Ok(())
-}
-
-/// One of 127.0.0.1 for the machine's way in.
-fn free_port() -> Result<u16> {
-    let mut ports = API_PORT..API_PORT.saturating_add(MACHINE_PORTS);
-    let free = ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
-    free.with_context(|| format!("no port of 127.0.0.1 from {API_PORT} on is free"))
+    runtime.block_on(asking)
 }

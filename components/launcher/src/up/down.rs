@@ -31,7 +31,23 @@ pub(crate) fn down(root: &Path, flags: Down) -> Result<()> {
         return Ok(());
     };
     let cluster = &cluster;
-    machine::off(cluster)?;
+    let ran = machine::off(cluster)?;
+    if cluster.embedded.is_some() {
+        say(match ran {
+            true => "the control plane is off",
+            false => "nothing was running",
+        });
+    } else {
+        hosts(cluster)?;
+    }
+    if flags.delete {
+        delete(root, cluster, lock)?;
+    }
+    Ok(())
+}
+
+/// Ends all hosts, and what the machine has for them.
+fn hosts(cluster: &Cluster) -> Result<()> {
     // Workers first, so that they can still say goodbye; then the masters together, as none can do without the others.
     for masters in [false, true] {
         std::thread::scope(|scope| {
@@ -56,31 +72,34 @@ pub(crate) fn down(root: &Path, flags: Down) -> Result<()> {
         })?;
     }
     Power::forget(cluster);
-    take_bridge(cluster)?;
-    if flags.delete {
-        // Nothing of the machine is mounted there any more: hosts mount in namespaces of their own.
-        let state = cluster.folders().state();
-        for folder in [
-            cluster.folders().hosts(),
-            cluster.folders().machine(),
-            cluster.folders().pki(),
-        ] {
-            match fs::remove_dir_all(&folder) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| folder.display().to_string());
-                }
-                _ => {}
+    take_bridge(cluster)
+}
+
+/// Deletes what the cluster has written. What others have put there stays.
+fn delete(root: &Path, cluster: &Cluster, lock: Lock) -> Result<()> {
+    let folders = cluster.folders();
+    // Nothing of the machine is mounted there any more: hosts mount in namespaces of their own.
+    for folder in [folders.hosts(), folders.machine(), folders.pki()] {
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| folder.display().to_string());
             }
+            _ => {}
         }
-        for file in [cluster.folders().kubeconfig(), state, root.join(".lock")] {
-            let _ = fs::remove_file(file);
-        }
-        drop(lock);
-        stock::clear(&cluster.folders().images());
-        // Only if nothing else is in it, such as images that somebody loaded.
-        let _ = fs::remove_dir(cluster.folders().images());
-        let _ = fs::remove_dir(root);
-        say("its files are deleted");
     }
+    for file in [
+        folders.kubeconfig(),
+        folders.store_access(),
+        folders.state(),
+        root.join(".lock"),
+    ] {
+        let _ = fs::remove_file(file);
+    }
+    drop(lock);
+    stock::clear(&folders.images());
+    // Only if nothing else is in it, such as images that somebody loaded.
+    let _ = fs::remove_dir(folders.images());
+    let _ = fs::remove_dir(root);
+    say("its files are deleted");
     Ok(())
 }

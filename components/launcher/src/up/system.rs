@@ -6,7 +6,8 @@ use crate::cluster::Cluster;
 use crate::limits::DNS_SERVICE;
 use crate::stock::DNS;
 
-const NAMESPACE: &str = "kube-system";
+pub(super) const NAMESPACE: &str = "kube-system";
+pub(super) const DEPLOYMENT: &str = "dns";
 /// By which everybody finds it, whatever it is made of.
 const LABELS: [(&str, &str); 1] = [("k8s-app", "kube-dns")];
 
@@ -15,7 +16,7 @@ pub(super) fn dns(cluster: &Cluster) -> Vec<Value> {
     let labels: Value = LABELS.into_iter().collect();
     let (api, name) = ("rbac.authorization.k8s.io", "mainstay:dns");
     let watched = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": ["list", "watch", "get"]});
-    let probe = |path: &str, port: u16| json!({"httpGet": {"path": path, "port": port}});
+    let probe = |path: &str, port: u16, seconds: u32| json!({"httpGet": {"path": path, "port": port}, "periodSeconds": seconds});
     let container = json!({
         "name": "dns", "image": DNS, "imagePullPolicy": "IfNotPresent",
         "ports": [
@@ -24,8 +25,9 @@ pub(super) fn dns(cluster: &Cluster) -> Vec<Value> {
             {"name": "metrics", "containerPort": 9153, "protocol": "TCP"},
         ],
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
-        "livenessProbe": probe("/health", 8080),
-        "readinessProbe": probe("/ready", 8181),
+        "livenessProbe": probe("/health", 8080, 10),
+        // Often: everybody waits for the first answer.
+        "readinessProbe": probe("/ready", 8181, 2),
     });
     let apart = json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{
         "weight": 100,
@@ -68,7 +70,7 @@ pub(super) fn dns(cluster: &Cluster) -> Vec<Value> {
         }),
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "dns", "namespace": NAMESPACE, "labels": labels},
+            "metadata": {"name": DEPLOYMENT, "namespace": NAMESPACE, "labels": labels},
             "spec": {
                 "replicas": 2, "selector": {"matchLabels": labels},
                 "strategy": {"rollingUpdate": {"maxUnavailable": 1}},

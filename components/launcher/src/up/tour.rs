@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::{Cluster, Means};
+use crate::cluster::{Cluster, Embedded, Means};
 use crate::screen::say;
 use crate::stock::BUSYBOX;
 
@@ -14,9 +14,14 @@ const WITHOUT: &str = "Containers run; what is missing beside the kubelet, 'main
 
 /// Where things are, and what to try first.
 pub(super) fn show(cluster: &Cluster, means: Means, took: Duration) {
-    let folders = cluster.folders();
-    let this = std::env::current_exe().unwrap_or_else(|_| "mainstay".into());
     say(format!("\nReady after {:.1} s.", took.as_secs_f64()));
+    match &cluster.embedded {
+        Some(embedded) => without_hosts(cluster, embedded),
+        None => with_hosts(cluster, means),
+    }
+}
+
+fn with_hosts(cluster: &Cluster, means: Means) {
     match means {
         Means {
             containers: false, ..
@@ -48,22 +53,82 @@ pub(super) fn show(cluster: &Cluster, means: Means, took: Duration) {
 {}
 Any master may die: kubectl and all components go on with the others.
 
-  alias mainstay='{} --dir {}'
+  {}
   mainstay status
   mainstay kill master-1            # as if its power had gone
   kubectl get nodes
   mainstay start master-1
   mainstay logs master-2/apiserver
   mainstay exec master-2 sh         # a shell in a host
-  mainstay down                     # stops all; 'up' goes on from there, 'down --delete' forgets it",
-        folders.kubeconfig().display(),
-        pods(means),
-        this.display(),
-        folders.root().display(),
+
+The store's members are on the masters:
+
+{}
+{STOP}",
+        cluster.folders().kubeconfig().display(),
+        pods(cluster, means),
+        alias(cluster),
+        store(cluster),
     ));
 }
 
-fn pods(means: Means) -> String {
+fn without_hosts(cluster: &Cluster, embedded: &Embedded) {
+    let first = embedded.members.first().map_or("m1", |one| &one.name);
+    say(format!(
+        "\
+Members of the store: {}
+
+{}
+  {}
+  mainstay kill {first}                  # it is started again; 'stop' and 'start' are there too
+  mainstay status
+
+On them a Kubernetes control plane. Its nodes are fake: they tell of pods what a kubelet would tell, but no container
+runs anywhere.
+
+  export KUBECONFIG={}
+  kubectl get nodes -L topology.kubernetes.io/zone
+  kubectl create deployment web --image=nginx:1.27 --replicas=3
+  kubectl rollout status deployment/web
+  kubectl get pods -o wide
+  kubectl scale deployment/web --replicas=6
+  kubectl drain fake-0 --ignore-daemonsets && kubectl uncordon fake-0
+  kubectl set image deployment/web nginx=nginx:1.28 && kubectl rollout status deployment/web
+  kubectl rollout undo deployment/web
+{STOP}",
+        embedded.endpoints(),
+        store(cluster),
+        alias(cluster),
+        cluster.folders().kubeconfig().display(),
+    ));
+}
+
+const STOP: &str = "
+'mainstay down' stops all of it (so does 'make down', if 'make up' started it); 'up' goes on from there, and
+'mainstay down --delete' forgets it.";
+
+fn alias(cluster: &Cluster) -> String {
+    let this = std::env::current_exe().unwrap_or_else(|_| "mainstay".into());
+    let root = cluster.folders();
+    format!(
+        "alias mainstay='{} --dir {}'",
+        this.display(),
+        root.root().display()
+    )
+}
+
+fn store(cluster: &Cluster) -> String {
+    format!(
+        "  . {}
+  etcdctl put greeting hello
+  etcdctl get greeting
+  etcdctl watch greeting            # then put again from another terminal
+  etcdctl endpoint status -w table",
+        cluster.folders().store_access().display()
+    )
+}
+
+fn pods(cluster: &Cluster, means: Means) -> String {
     let image = match means.containers {
         false => "  kubectl create deployment web --image=nginx:1.27 --replicas=3\n".to_owned(),
         true => format!(
@@ -72,14 +137,19 @@ fn pods(means: Means) -> String {
 "
         ),
     };
-    let service = match means.containers && means.proxy {
-        false => "",
-        true => {
+    let worker = cluster
+        .workers()
+        .next()
+        .filter(|_| means.containers && means.proxy);
+    let service = worker.map(|worker| {
+        format!(
             "  kubectl expose deployment web --port=80 --type=NodePort
-  kubectl get service web           # the port after the colon answers on every worker: curl worker:port/hostname
-"
-        }
-    };
+  curl {}:$(kubectl get service web -o 'jsonpath={{.spec.ports[0].nodePort}}')/hostname  # every worker answers
+",
+            worker.address
+        )
+    });
+    let service = service.unwrap_or_default();
     format!(
         "{image}  kubectl rollout status deployment/web
   kubectl get pods -o wide
