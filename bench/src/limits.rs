@@ -36,6 +36,20 @@ pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) const NODES_TIMEOUT: Duration = Duration::from_secs(300);
 /// From one pod that is bound to the next, while some are waited for.
 pub(crate) const BOUND_TIMEOUT: Duration = Duration::from_secs(60);
+/// For a pod of a running cluster to run, or to be gone.
+pub(crate) const POD_RUNS_TIMEOUT: Duration = Duration::from_secs(180);
+/// Who reads and writes while pods are started at once.
+pub(crate) const STACK_LOADERS: usize = 4;
+/// Between two requests of one of them.
+pub(crate) const STACK_LOAD_PAUSE: Duration = Duration::from_millis(20);
+/// Services that are being created at a time.
+pub(crate) const SERVICE_CREATES: usize = 16;
+/// For a service to answer on a node.
+pub(crate) const SERVICE_ANSWERS_TIMEOUT: Duration = Duration::from_secs(60);
+/// For one attempt at it.
+pub(crate) const SERVICE_TRY_TIMEOUT: Duration = Duration::from_millis(250);
+/// Between two attempts: what is measured is no finer.
+pub(crate) const SERVICE_TRY_PAUSE: Duration = Duration::from_millis(1);
 /// The largest event of a watch that is looked at.
 pub(crate) const EVENT_BYTES_MAX: usize = 1 << 20;
 /// How much of an apiserver's answer is kept to look at.

@@ -2,7 +2,8 @@
 //!
 //! `compare` starts an etcd and a subject with the same flags and runs the same rows against both in
 //! turn; `run` drives servers that are already running; `apiserver` measures apiservers on their stores; `components`
-//! measures a whole control plane. The client is one thread with an HTTP/2 of its own, so that what is measured is the
+//! measures a whole control plane, `stack` a running
+//! cluster with containers. The client is one thread with an HTTP/2 of its own, so that what is measured is the
 //! server. Servers are black boxes: nothing of them is linked.
 
 #![forbid(unsafe_code)]
@@ -26,6 +27,7 @@ mod measurement;
 mod plane;
 mod report;
 mod schedule;
+mod stack;
 mod usage;
 mod wire;
 

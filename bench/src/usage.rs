@@ -57,6 +57,11 @@ impl Gauge {
         self.pids.is_empty()
     }
 
+    /// How many processes there are to look at.
+    pub(crate) fn count(&self) -> usize {
+        self.pids.len()
+    }
+
     /// Reads CPU times; of a process that is gone everything is 0.
     pub(crate) fn read(&self) -> Reading {
         let processes = self

@@ -2,6 +2,7 @@
 
 mod apiserver;
 mod components;
+mod stack;
 
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 
 use self::apiserver::Apiserver;
 use self::components::Components;
+use self::stack::Stack;
 use crate::cluster::Recipe;
 use crate::compare::{self, Plan, say};
 use crate::interrupt;
@@ -40,6 +42,8 @@ enum Verb {
     Apiserver(Apiserver),
     /// Start a whole control plane on fake nodes and measure it: pods bound a second, replacements, CPU, memory
     Components(Components),
+    /// Bring up a cluster of hosts with real containers and measure it: starts of pods, services, CPU, memory
+    Stack(Stack),
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +145,7 @@ pub(crate) fn main() -> Result<ExitCode> {
         Verb::Run(args) => run_one(&args),
         Verb::Apiserver(args) => args.run(),
         Verb::Components(args) => args.run(),
+        Verb::Stack(args) => args.run(),
     }
 }
 

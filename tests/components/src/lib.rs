@@ -19,6 +19,7 @@ mod pods;
 mod program;
 mod rights;
 pub mod sieve;
+pub mod stack;
 mod world;
 
 pub use faults::Faults;

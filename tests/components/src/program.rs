@@ -111,7 +111,7 @@ impl Program {
 }
 
 /// Beside the tests.
-fn built(name: &str) -> PathBuf {
+pub(crate) fn built(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let mut dir = own.parent().unwrap();
     if dir.ends_with("deps") {
