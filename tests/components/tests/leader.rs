@@ -7,6 +7,8 @@
 
 #[path = "leader/credentials.rs"]
 mod credentials;
+#[path = "leader/silence.rs"]
+mod silence;
 
 use std::time::Duration;
 

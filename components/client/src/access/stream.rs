@@ -11,12 +11,15 @@ use tokio::sync::futures::OwnedNotified;
 use tower::BoxError;
 
 use super::servers::Chosen;
+use super::watches::Place;
 
 /// The body of an answer. A watch can say nothing for minutes, and a server that is stopped keeps its connections:
 /// once another request finds that out, the watch is cut and goes on at another server.
 pub(crate) struct Stream {
     body: Incoming,
     silent: Pin<Box<OwnedNotified>>,
+    /// On a connection that it shares with others.
+    _place: Option<Place>,
 }
 
 impl fmt::Debug for Stream {
@@ -26,9 +29,10 @@ impl fmt::Debug for Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(body: Incoming, from: &Chosen) -> Self {
+    pub(crate) fn new(body: Incoming, from: &Chosen, place: Option<Place>) -> Self {
         Self {
             body,
+            _place: place,
             silent: Box::pin(Arc::clone(&from.silent).notified_owned()),
         }
     }

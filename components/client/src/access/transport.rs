@@ -1,7 +1,6 @@
 //! Requests over connections: to one apiserver, and to the next when that one does not answer.
 
 use std::error::Error as _;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,10 +19,12 @@ use tokio::time::timeout;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt as _};
 
+use super::dial::Dialer;
 use super::figures::Figures;
 use super::gate::Gates;
 use super::servers::{Chosen, Servers};
 use super::stream::Stream;
+use super::watches::{Place, Watches, whole};
 use crate::leader::{Fence, Fenced};
 use crate::limits::{CONNECTION_IDLE_MAX, CONNECTIONS_IDLE_MAX, SERVER_SILENT_MAX, TCP_KEEPALIVE};
 
@@ -51,11 +52,13 @@ pub(crate) enum NoAnswer {
     Fenced(#[from] Fenced),
 }
 
-/// Connections under one identity, all behind the fence or none. They are HTTP/1.1, one request at a time on each: as many as there are requests
-/// at once, and kept for the next ones. No request waits for another one's bytes.
+/// Connections under one identity, all behind the fence or none. Watches have their own. The others are HTTP/1.1, one
+/// request at a time on each: as many as there are requests at once, and kept for the next ones. No request waits for
+/// another one's bytes.
 #[derive(Clone)]
 pub(crate) struct Transport {
     connections: Connections,
+    watches: Arc<Watches>,
     servers: Arc<Servers>,
     figures: Figures,
     times: Times,
@@ -75,6 +78,7 @@ impl Transport {
         // Small requests must not wait for the acknowledgement of earlier ones.
         http.set_nodelay(true);
         http.set_keepalive(Some(TCP_KEEPALIVE));
+        let dialer = Dialer::new(config, http.clone(), fence.clone(), times.connect)?;
         let https = config.rustls_https_connector_with_connector(http)?;
         let gates = Gates {
             connector: https,
@@ -91,6 +95,7 @@ impl Transport {
             .build(connector);
         Ok(Self {
             connections: BoxCloneSyncService::new(client),
+            watches: Arc::new(Watches::new(dialer, Arc::clone(&servers))),
             servers,
             figures,
             times,
@@ -113,12 +118,17 @@ impl Transport {
             let chosen = self.servers.chosen();
             let begin = Instant::now();
             let answer = self.attempt(&parts, body.clone(), &chosen).await;
-            let code = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+            let code = answer
+                .as_ref()
+                .ok()
+                .map(|(answer, _)| answer.status().as_u16());
             let host = chosen.authority.as_str();
             self.figures
                 .done(code, &parts.method, host, begin.elapsed());
             let (error, arrived) = match answer {
-                Ok(answer) => return Ok(answer.map(|body| Stream::new(body, &chosen))),
+                Ok((answer, place)) => {
+                    return Ok(answer.map(|body| Stream::new(body, &chosen, place)));
+                }
                 Err(Failed { error, arrived }) => (error, arrived),
             };
             if let NoAnswer::Fenced(fenced) = error {
@@ -137,7 +147,7 @@ impl Transport {
         parts: &Parts,
         body: Bytes,
         chosen: &Chosen,
-    ) -> Result<Response<Incoming>, Failed> {
+    ) -> Result<(Response<Incoming>, Option<Place>), Failed> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = parts.method.clone();
         request.headers_mut().clone_from(&parts.headers);
@@ -146,22 +156,9 @@ impl Transport {
             error: error.into(),
             arrived: false,
         })?;
-        let answer = self.connections.clone().oneshot(request);
         let host = || chosen.authority.to_string();
-        match timeout(self.times.head, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            // Let through, and stopped at the gate.
-            Ok(Err(error)) if is_fenced(&error) => Err(Failed {
-                arrived: true,
-                error: NoAnswer::Fenced(Fenced),
-            }),
-            Ok(Err(error)) => Err(Failed {
-                arrived: !error.is_connect(),
-                error: NoAnswer::Broken {
-                    host: host(),
-                    why: whole(&error),
-                },
-            }),
+        match timeout(self.times.head, self.answer(request, chosen)).await {
+            Ok(answer) => answer.map_err(|failed| failed.at(host())),
             Err(_) => Err(Failed {
                 arrived: true,
                 error: NoAnswer::Late {
@@ -169,6 +166,61 @@ impl Transport {
                     after: self.times.head,
                 },
             }),
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Full<Bytes>>,
+        chosen: &Chosen,
+    ) -> Result<(Response<Incoming>, Option<Place>), Broken> {
+        if is_watch(&request) {
+            match self.watches.begin(chosen, request.clone()).await {
+                Ok(Some((answer, place))) => return Ok((answer, Some(place))),
+                Ok(None) => {}
+                Err(error) => {
+                    return Err(Broken {
+                        fenced: self.fence.as_ref().is_some_and(|fence| !fence.is_open()),
+                        why: whole(error.as_ref()),
+                        arrived: true,
+                    });
+                }
+            }
+        }
+        let answer = self.connections.clone().oneshot(request).await;
+        let answer = answer.map_err(|error| Broken {
+            // Let through, and stopped at the gate.
+            fenced: is_fenced(&error),
+            why: whole(&error),
+            arrived: !error.is_connect(),
+        });
+        Ok((answer?, None))
+    }
+}
+
+/// A connection that broke before the head of an answer.
+struct Broken {
+    fenced: bool,
+    why: String,
+    arrived: bool,
+}
+
+impl Broken {
+    fn at(self, host: String) -> Failed {
+        let Self {
+            fenced,
+            why,
+            arrived,
+        } = self;
+        match fenced {
+            true => Failed {
+                arrived: true,
+                error: NoAnswer::Fenced(Fenced),
+            },
+            false => Failed {
+                arrived,
+                error: NoAnswer::Broken { host, why },
+            },
         }
     }
 }
@@ -184,16 +236,11 @@ pub(crate) fn is_write(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// An error and its causes; hyper's says little by itself.
-fn whole(error: &legacy::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing to a string does not fail.
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
+/// Whether the answer lasts for as long as the server has something to tell, as kube asks for it.
+fn is_watch(request: &Request<Full<Bytes>>) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let https = request.uri().scheme_str() == Some("https");
+    https && request.method() == Method::GET && query.split('&').any(|part| part == "watch=true")
 }
 
 fn is_fenced(error: &legacy::Error) -> bool {
