@@ -24,6 +24,8 @@ pub const WATCH_PAUSE_MAX: Duration = Duration::from_secs(10);
 pub const WATCH_FAILS_MAX: Duration = Duration::from_secs(60);
 /// Failures that are further apart than this are not in a row: several servers may be asked in vain, with a pause.
 pub const WATCH_FAILURES_APART: Duration = Duration::from_secs(120);
+/// A watch that the server has agreed to and that lasts this long is one, also if nothing comes.
+pub const WATCH_HOLDS: Duration = Duration::from_secs(5);
 /// How long work on one name may last before its worker is taken to be stuck: more than any round needs.
 pub const WORK_STUCK: Duration = Duration::from_secs(600);
 

@@ -7,6 +7,8 @@
 
 #[path = "leader/credentials.rs"]
 mod credentials;
+#[path = "leader/health.rs"]
+mod health;
 #[path = "leader/silence.rs"]
 mod silence;
 
