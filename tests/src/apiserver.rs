@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -182,6 +183,22 @@ impl Apiserver {
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.process.take().expect("the apiserver runs").kill();
+    }
+
+    /// SIGSTOP: it keeps its connections and answers nobody.
+    pub fn pause(&mut self) {
+        self.process
+            .as_mut()
+            .expect("the apiserver runs")
+            .signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn resume(&mut self) {
+        self.process
+            .as_mut()
+            .expect("the apiserver runs")
+            .signal(Signal::CONT);
     }
 
     /// Ends it as an operator would; whether it ended with 0.

@@ -5,12 +5,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
+use http::Request;
+use kube::client::Body;
 use kube::runtime::watcher::{self, Event, ListSemantic};
 use kube::{Api, Client, Resource};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tower::service_fn;
 
 use crate::cache::{Cache, Index};
 use crate::key::Key;
@@ -253,6 +256,7 @@ impl<K: Kind> Informer<K> {
         let mut pause = WATCH_PAUSE_MIN;
         let mut config = config();
         config.field_selector = fields;
+        let client = self.noticing(client);
         let mut events = watcher::watcher(Api::<K>::all(client), config).boxed();
         while let Some(event) = events.next().await {
             match event {
@@ -268,6 +272,22 @@ impl<K: Kind> Informer<K> {
                 }
             }
         }
+    }
+
+    /// The same client; what the server agrees to is noticed, since a watch may say nothing for long.
+    fn noticing(self: &Arc<Self>, client: Client) -> Client {
+        let (informer, inner) = (Arc::clone(self), client.clone());
+        let service = service_fn(move |request: Request<Body>| {
+            let (informer, inner) = (Arc::clone(&informer), inner.clone());
+            async move {
+                let answer = inner.send(request).await?;
+                if answer.status().is_success() {
+                    informer.trouble.agreed(Instant::now());
+                }
+                Ok::<_, kube::Error>(answer)
+            }
+        });
+        Client::new(service, client.default_namespace().to_owned())
     }
 
     fn take(&self, event: Event<K>, seen: &mut HashSet<Key>) {

@@ -24,6 +24,8 @@ pub const WATCH_PAUSE_MAX: Duration = Duration::from_secs(10);
 pub const WATCH_FAILS_MAX: Duration = Duration::from_secs(60);
 /// Failures that are further apart than this are not in a row: several servers may be asked in vain, with a pause.
 pub const WATCH_FAILURES_APART: Duration = Duration::from_secs(120);
+/// A watch that the server has agreed to and that lasts this long is one, also if nothing comes.
+pub const WATCH_HOLDS: Duration = Duration::from_secs(5);
 /// How long work on one name may last before its worker is taken to be stuck: more than any round needs.
 pub const WORK_STUCK: Duration = Duration::from_secs(600);
 
@@ -50,6 +52,17 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection on which nothing came for this long is given up: watches get a bookmark every minute.
 pub const SERVER_SILENT_MAX: Duration = Duration::from_secs(90);
+/// A server from which nothing came for this long on a connection with watches is asked whether it is still there,
+pub const PING_EVERY: Duration = Duration::from_secs(15);
+/// and has this long to say so before its watches go on elsewhere: together half of the time after which a silent
+/// node is given up.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Watches on one connection; further ones get another.
+pub const WATCHES_PER_CONNECTION: usize = 32;
+/// Bytes that may be under way to a watch that is not read; a connection has as many for each of its watches.
+pub const WATCH_WINDOW_BYTES: u32 = 1 << 20;
+/// How long it is remembered that a server does not speak HTTP/2.
+pub const HTTP_1_REMEMBERED: Duration = Duration::from_secs(600);
 /// Time after which TCP asks whether the other end is still there.
 pub const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// Connections kept for later requests, to one server under one identity,

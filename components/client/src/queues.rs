@@ -1,4 +1,4 @@
-//! All work queues of a process, for its end.
+//! All work queues and rounds of a process, for its end.
 
 use std::fmt;
 use std::hash::Hash;
@@ -9,11 +9,12 @@ use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use crate::queue::Queue;
+use crate::rounds::Rounds;
 
 /// How often it is asked whether work has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Queues of any kind of names. Cheap to clone.
+/// Queues of any kind of names, and rounds that come from none. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Queues {
     all: Arc<Mutex<Vec<Box<dyn Closing>>>>,
@@ -46,6 +47,20 @@ impl<T: Clone + Eq + Hash + fmt::Display + Send + Sync> Closing for Queue<T> {
     }
 }
 
+impl Closing for Rounds {
+    fn close(&self) {
+        Rounds::close(self);
+    }
+
+    fn working(&self) -> usize {
+        Rounds::working(self)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        Rounds::check(self)
+    }
+}
+
 impl Queues {
     pub fn add<T: Clone + Eq + Hash + fmt::Display + Send + Sync + 'static>(
         &self,
@@ -54,7 +69,11 @@ impl Queues {
         self.all.lock().push(Box::new(queue.clone()));
     }
 
-    /// Whether all workers get on.
+    pub fn add_rounds(&self, rounds: &Rounds) {
+        self.all.lock().push(Box::new(rounds.clone()));
+    }
+
+    /// Whether all workers get on and all rounds come.
     ///
     /// # Errors
     /// It names the first queue of which one does not, and what that works on.

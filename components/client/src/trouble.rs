@@ -5,7 +5,7 @@ use std::fmt;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::limits::{WATCH_FAILS_MAX, WATCH_FAILURES_APART};
+use crate::limits::{WATCH_FAILS_MAX, WATCH_FAILURES_APART, WATCH_HOLDS};
 
 /// Failures of lists and watches, in a row.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub(crate) struct Trouble(Mutex<Option<Row>>);
 struct Row {
     first: Instant,
     last: Instant,
+    /// When the server agreed to a list or a watch that has not failed since.
+    agreed: Option<Instant>,
     why: String,
 }
 
@@ -27,8 +29,16 @@ impl Trouble {
         *row = Some(Row {
             first: begun.map_or(now, |row| row.first),
             last: now,
+            agreed: None,
             why: why.to_string(),
         });
+    }
+
+    /// The server has agreed to a list or a watch. Of a watch nothing else may be seen for a long time.
+    pub(crate) fn agreed(&self, now: Instant) {
+        if let Some(row) = self.0.lock().as_mut() {
+            row.agreed.get_or_insert(now);
+        }
     }
 
     /// Something has come.
@@ -49,7 +59,8 @@ impl Trouble {
 
 impl Row {
     fn is_over(&self, now: Instant) -> bool {
-        now - self.last > WATCH_FAILURES_APART
+        let holds = self.agreed.is_some_and(|since| now - since >= WATCH_HOLDS);
+        holds || now - self.last > WATCH_FAILURES_APART
     }
 }
 
@@ -80,5 +91,28 @@ mod tests {
         assert_eq!(trouble.told(at(later), false), None, "another row");
         trouble.ends();
         assert_eq!(trouble.told(at(later), true), None);
+    }
+
+    #[test]
+    fn a_quiet_watch_that_may_be_again_was_told_to_fail_for_two_minutes() {
+        let trouble = Trouble::default();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let failing = || {
+            (0..=60)
+                .step_by(10)
+                .for_each(|s| trouble.failed(at(s), &"forbidden"))
+        };
+        failing();
+        // Agreed to and cut at once is no agreement.
+        trouble.agreed(at(62));
+        trouble.failed(at(63), &"cut");
+        assert_eq!(trouble.told(at(70), false).as_deref(), Some("cut"));
+        trouble.agreed(at(71));
+        assert_eq!(trouble.told(at(72), false).as_deref(), Some("cut"));
+        let held = 71 + WATCH_HOLDS.as_secs();
+        assert_eq!(trouble.told(at(held), false), None);
+        trouble.failed(at(held + 1), &"forbidden");
+        assert_eq!(trouble.told(at(held + 1), false), None, "another row");
     }
 }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Client;
 use mainstay_client::metrics::Metrics;
-use mainstay_client::{Events, Informers, Queue, Queues};
+use mainstay_client::{Events, Informers, Queue, Queues, Rounds};
 
 use crate::clock::Clock;
 use crate::options::Options;
@@ -47,5 +48,14 @@ impl Context {
         let queue = Queue::new(self.metrics.queue(name));
         self.queues.add(&queue);
         queue
+    }
+
+    /// Rounds that come every `period` from now on, beside the queues: an end waits for them, and a health check sees
+    /// when they do not come.
+    #[must_use]
+    pub(crate) fn rounds(&self, name: &'static str, period: Duration) -> Rounds {
+        let rounds = Rounds::new(name, period);
+        self.queues.add_rounds(&rounds);
+        rounds
     }
 }

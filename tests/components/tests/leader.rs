@@ -7,6 +7,10 @@
 
 #[path = "leader/credentials.rs"]
 mod credentials;
+#[path = "leader/health.rs"]
+mod health;
+#[path = "leader/silence.rs"]
+mod silence;
 
 use std::time::Duration;
 

@@ -14,6 +14,8 @@ mod nodes;
 mod plane;
 #[path = "with_kubectl/rollouts.rs"]
 mod rollouts;
+#[path = "with_kubectl/services.rs"]
+mod services;
 
 use std::time::Duration;
 

@@ -48,12 +48,16 @@ where
         let connecting = self.connector.call(uri);
         Box::pin(async move {
             let stream = connecting.await.map_err(Into::into)?;
-            Ok(Gate { stream, fence })
+            Ok(Gate::new(stream, fence))
         })
     }
 }
 
 impl<T> Gate<T> {
+    pub(crate) fn new(stream: T, fence: Option<Fence>) -> Self {
+        Self { stream, fence }
+    }
+
     fn pass(&self) -> Result<(), Error> {
         match &self.fence {
             Some(fence) if !fence.is_open() => Err(Error::other(Fenced)),

@@ -108,6 +108,17 @@ impl Identity {
         })
     }
 
+    /// One that never changes.
+    #[cfg(test)]
+    pub(crate) fn fixed(config: Config) -> Self {
+        Self {
+            source: Source::Url(config.cluster_url.clone()),
+            certificate: None,
+            current: ArcSwap::from_pointee(Credentials::new(config, 0, 0)),
+            looking: Mutex::default(),
+        }
+    }
+
     pub(crate) fn current(&self) -> Arc<Credentials> {
         self.current.load_full()
     }

@@ -27,7 +27,7 @@ struct Server {
 /// One of them, at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
-    number: usize,
+    pub(crate) number: usize,
     pub(crate) authority: Authority,
     /// See [`Servers::silent`].
     pub(crate) silent: Arc<Notify>,

@@ -12,6 +12,7 @@ use tower::BoxError;
 
 use super::identity::Credentials;
 use super::servers::Chosen;
+use super::watches::Place;
 
 /// The body of an answer. A watch can say nothing for minutes, and a server that is stopped keeps its connections:
 /// once another request finds that out, the watch is cut and goes on at another server. One that was begun with
@@ -20,6 +21,8 @@ pub(crate) struct Stream {
     body: Incoming,
     silent: Pin<Box<OwnedNotified>>,
     life: Life,
+    /// On a connection that it shares with others.
+    _place: Option<Place>,
 }
 
 /// How long an answer may last.
@@ -39,7 +42,12 @@ impl fmt::Debug for Stream {
 
 impl Stream {
     /// `under`: the credentials without which it must not go on.
-    pub(crate) fn new(body: Incoming, from: &Chosen, under: Option<&Credentials>) -> Self {
+    pub(crate) fn new(
+        body: Incoming,
+        from: &Chosen,
+        under: Option<&Credentials>,
+        place: Option<Place>,
+    ) -> Self {
         let life = match under.map(Credentials::retired) {
             None => Life::Whole,
             Some(Some(retired)) => Life::While(Box::pin(retired)),
@@ -48,6 +56,7 @@ impl Stream {
         Self {
             body,
             life,
+            _place: place,
             silent: Box::pin(Arc::clone(&from.silent).notified_owned()),
         }
     }

@@ -1,7 +1,5 @@
 //! Requests over connections: to one apiserver, and to the next when that one does not answer.
 
-use std::error::Error as _;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,24 +9,17 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_timeout::TimeoutConnector;
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube::client::{Body, ConfigExt as _};
+use kube::client::Body;
 use tokio::time::timeout;
-use tower::util::BoxCloneSyncService;
-use tower::{BoxError, ServiceExt as _};
+use tower::BoxError;
 
 use super::figures::Figures;
-use super::gate::Gates;
-use super::identity::{Credentials, Identity};
+use super::identity::Identity;
+use super::made::{Broken, Made, is_watch};
 use super::servers::{Chosen, Servers};
 use super::stream::Stream;
+use super::watches::Place;
 use crate::leader::{Fence, Fenced};
-use crate::limits::{CONNECTION_IDLE_MAX, CONNECTIONS_IDLE_MAX, SERVER_SILENT_MAX, TCP_KEEPALIVE};
-
-type Connections = BoxCloneSyncService<Request<Full<Bytes>>, Response<Incoming>, legacy::Error>;
 
 /// Time limits of requests.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +52,9 @@ pub(crate) enum Who {
     Anonymous,
 }
 
-/// Connections under one identity, all behind the fence or none. They are HTTP/1.1, one request at a time on each: as many as there are requests
-/// at once, and kept for the next ones. No request waits for another one's bytes.
+/// Connections under one identity, all behind the fence or none. Watches have their own. The others are HTTP/1.1, one
+/// request at a time on each: as many as there are requests at once, and kept for the next ones. No request waits for
+/// another one's bytes.
 ///
 /// When the credentials change, new requests go over new connections; those under way come to their end, but for
 /// watches, which are cut, and the old connections go with the last of them.
@@ -77,52 +69,6 @@ pub(crate) struct Transport {
     fence: Option<Fence>,
 }
 
-/// Connections, and what they are made with.
-struct Made {
-    connections: Connections,
-    credentials: Arc<Credentials>,
-}
-
-impl Made {
-    fn new(
-        credentials: Arc<Credentials>,
-        who: Who,
-        times: Times,
-        fence: Option<Fence>,
-    ) -> kube::Result<Self> {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        // Small requests must not wait for the acknowledgement of earlier ones.
-        http.set_nodelay(true);
-        http.set_keepalive(Some(TCP_KEEPALIVE));
-        let https = match who {
-            Who::Own => credentials
-                .config
-                .rustls_https_connector_with_connector(http)?,
-            Who::Anonymous => credentials
-                .anonymous()
-                .rustls_https_connector_with_connector(http)?,
-        };
-        let gates = Gates {
-            connector: https,
-            fence,
-        };
-        let mut connector = TimeoutConnector::new(gates);
-        connector.set_connect_timeout(Some(times.connect));
-        connector.set_read_timeout(Some(SERVER_SILENT_MAX));
-        connector.set_reset_reader_on_write(true);
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(CONNECTION_IDLE_MAX)
-            .pool_max_idle_per_host(CONNECTIONS_IDLE_MAX)
-            .build(connector);
-        Ok(Self {
-            connections: BoxCloneSyncService::new(client),
-            credentials,
-        })
-    }
-}
-
 impl Transport {
     pub(crate) fn new(
         identity: Arc<Identity>,
@@ -132,7 +78,13 @@ impl Transport {
         times: Times,
         fence: Option<Fence>,
     ) -> kube::Result<Self> {
-        let made = Made::new(identity.current(), who, times, fence.clone())?;
+        let made = Made::new(
+            identity.current(),
+            who,
+            Arc::clone(&servers),
+            times,
+            fence.clone(),
+        )?;
         Ok(Self {
             identity,
             who,
@@ -151,7 +103,13 @@ impl Transport {
         if newest.number == made.credentials.number {
             return made;
         }
-        match Made::new(newest, self.who, self.times, self.fence.clone()) {
+        match Made::new(
+            newest,
+            self.who,
+            Arc::clone(&self.servers),
+            self.times,
+            self.fence.clone(),
+        ) {
             Ok(new) => {
                 let new = Arc::new(new);
                 self.made.store(Arc::clone(&new));
@@ -181,14 +139,17 @@ impl Transport {
             let made = self.made();
             let begin = Instant::now();
             let answer = self.attempt(&made, &parts, body.clone(), &chosen).await;
-            let code = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+            let code = answer
+                .as_ref()
+                .ok()
+                .map(|(answer, _)| answer.status().as_u16());
             let host = chosen.authority.as_str();
             self.figures
                 .done(code, &parts.method, host, begin.elapsed());
             let (error, arrived) = match answer {
-                Ok(answer) => {
-                    let under = is_watch(&parts).then_some(&*made.credentials);
-                    return Ok(answer.map(|body| Stream::new(body, &chosen, under)));
+                Ok((answer, place)) => {
+                    let under = is_watch(&parts.method, &parts.uri).then_some(&*made.credentials);
+                    return Ok(answer.map(|body| Stream::new(body, &chosen, under, place)));
                 }
                 Err(Failed { error, arrived }) => (error, arrived),
             };
@@ -209,7 +170,7 @@ impl Transport {
         parts: &Parts,
         body: Bytes,
         chosen: &Chosen,
-    ) -> Result<Response<Incoming>, Failed> {
+    ) -> Result<(Response<Incoming>, Option<Place>), Failed> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = parts.method.clone();
         request.headers_mut().clone_from(&parts.headers);
@@ -218,22 +179,9 @@ impl Transport {
             error: error.into(),
             arrived: false,
         })?;
-        let answer = made.connections.clone().oneshot(request);
         let host = || chosen.authority.to_string();
-        match timeout(self.times.head, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            // Let through, and stopped at the gate.
-            Ok(Err(error)) if is_fenced(&error) => Err(Failed {
-                arrived: true,
-                error: NoAnswer::Fenced(Fenced),
-            }),
-            Ok(Err(error)) => Err(Failed {
-                arrived: !error.is_connect(),
-                error: NoAnswer::Broken {
-                    host: host(),
-                    why: whole(&error),
-                },
-            }),
+        match timeout(self.times.head, made.answer(request, chosen)).await {
+            Ok(answer) => answer.map_err(|broken| Failed::of(broken, host())),
             Err(_) => Err(Failed {
                 arrived: true,
                 error: NoAnswer::Late {
@@ -245,43 +193,34 @@ impl Transport {
     }
 }
 
+/// What went wrong at one server.
 struct Failed {
     error: NoAnswer,
-    /// Whether it may have.
+    /// Whether the request may have.
     arrived: bool,
+}
+
+impl Failed {
+    fn of(broken: Broken, host: String) -> Self {
+        let Broken {
+            fenced,
+            why,
+            arrived,
+        } = broken;
+        match fenced {
+            true => Self {
+                arrived: true,
+                error: NoAnswer::Fenced(Fenced),
+            },
+            false => Self {
+                arrived,
+                error: NoAnswer::Broken { host, why },
+            },
+        }
+    }
 }
 
 /// Whether a request may change something.
 pub(crate) fn is_write(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
-/// Whether the answer lasts until somebody ends it.
-fn is_watch(parts: &Parts) -> bool {
-    let mut asked = parts.uri.query().unwrap_or_default().split('&');
-    asked.any(|part| matches!(part.split_once('='), Some(("watch", "true" | "1"))))
-}
-
-/// An error and its causes; hyper's says little by itself.
-fn whole(error: &legacy::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing to a string does not fail.
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
-}
-
-fn is_fenced(error: &legacy::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let within = error.downcast_ref::<std::io::Error>();
-        if within.is_some_and(|error| error.get_ref().is_some_and(|own| own.is::<Fenced>())) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }

@@ -104,10 +104,13 @@ impl Controller {
         }
         tracing::debug!(objects = self.graph.lock().len(), "the graph is complete");
         let workers = self.cx.options.concurrent_gc_syncs;
+        let rounds = self
+            .cx
+            .rounds("garbage_collector_discovery", GC_DISCOVERY_PAUSE);
         let follow = async {
             loop {
                 ticks.tick().await;
-                self.discover(&mut feeds).await;
+                rounds.round(self.discover(&mut feeds)).await;
             }
         };
         let delete = async |this: Arc<Self>, item: Item| {

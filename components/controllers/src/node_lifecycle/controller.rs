@@ -125,8 +125,10 @@ struct Monitor {
 
 impl Monitor {
     async fn run(mut self) {
-        let mut rounds = interval(self.cx.options.node_monitor_period);
-        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let period = self.cx.options.node_monitor_period;
+        let rounds = self.cx.rounds("node_lifecycle_monitor", period);
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = Instant::now();
             let next = self
@@ -136,10 +138,12 @@ impl Monitor {
                 .min();
             tokio::select! {
                 biased;
-                () = sleep_until(next.unwrap_or(now)), if next.is_some() => self.taint().await,
-                _ = rounds.tick() => {
+                () = sleep_until(next.unwrap_or(now)), if next.is_some() => {
+                    rounds.round(self.taint()).await;
+                }
+                _ = ticks.tick() => {
                     let began = Instant::now();
-                    self.round(began).await;
+                    rounds.round(self.round(began)).await;
                     self.sight.end(Instant::now());
                     self.figures.round.observe(began.elapsed().as_secs_f64());
                 }

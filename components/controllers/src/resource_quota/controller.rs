@@ -64,13 +64,19 @@ impl Controller {
         });
         self.quotas.synced().await;
         let again = async {
-            let mut ticks = interval(self.cx.options.resource_quota_sync_period);
+            let period = self.cx.options.resource_quota_sync_period;
+            let rounds = self.cx.rounds("resource_quota_controller_all", period);
+            let mut ticks = interval(period);
             ticks.tick().await;
             loop {
                 ticks.tick().await;
-                for key in self.watched.keys() {
-                    self.queue.add(key);
-                }
+                let all = async {
+                    self.watched
+                        .keys()
+                        .into_iter()
+                        .for_each(|key| self.queue.add(key))
+                };
+                rounds.round(all).await;
             }
         };
         let workers = self.cx.options.concurrent_resource_quota_syncs;

@@ -1,13 +1,29 @@
 //! What comes to its end, what is deleted with what it owns and what without, and waiting for it.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use mainstay_tests::wait_until;
-use tokio::io::AsyncReadExt as _;
-use tokio::process::ChildStdout;
 
 use crate::DONE;
-use crate::plane::Plane;
+use crate::plane::{Plane, read_until};
+
+/// A minute, and time for the job to be done.
+const MINUTE: Duration = Duration::from_secs(90);
+
+const MINUTELY: &str = "
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: minutely}
+spec:
+  schedule: '* * * * *'
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          restartPolicy: Never
+          containers: [{name: c, image: busybox}]
+";
 
 const JOBS: &[(&str, &str)] = &[
     ("create job hello --image=busybox", "created"),
@@ -83,13 +99,50 @@ const ORPHANS: &[(&str, &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn jobs_complete_and_deletions_cascade_or_do_not() {
+async fn jobs_complete_schedules_fire_and_deletions_cascade_or_do_not() {
     let Some(plane) = Plane::start().await else {
         return;
     };
+    // It has a minute to come due while the others are looked at.
+    plane.apply(MINUTELY).await;
     plane.session(JOBS).await;
     plane.session(ORPHANS).await;
     watched(&plane).await;
+    fired(&plane).await;
+}
+
+/// The schedule has come due once at least, and no more once it is suspended.
+async fn fired(plane: &Plane) {
+    let succeeded = "jsonpath={.status.lastSuccessfulTime}";
+    wait_until("the schedule has come due", MINUTE, async || {
+        let asked = ["get", "cronjob", "minutely", "-o", succeeded];
+        let said = plane.kubectl(&asked).await;
+        (said.ok && !said.text.is_empty()).then_some(())
+    })
+    .await;
+    plane
+        .session(&[
+            (
+                "get jobs -o jsonpath={..ownerReferences[*].name}",
+                "minutely",
+            ),
+            ("get jobs", "minutely-"),
+            (
+                "?get events --field-selector reason=SawCompletedJob",
+                "minutely-",
+            ),
+            (
+                "patch cronjob minutely -p {\"spec\":{\"suspend\":true}}",
+                "patched",
+            ),
+            ("get cronjob minutely", "True"),
+            ("delete cronjob minutely", "deleted"),
+            (
+                "?get jobs -o jsonpath=left:{.items[*].metadata.name}.",
+                "left:hello.",
+            ),
+        ])
+        .await;
 }
 
 /// `get -w` from creation to deletion.
@@ -140,19 +193,4 @@ async fn watched(plane: &Plane) {
     );
     watching.kill().await.unwrap();
     wait_until("it has ended", DONE, async || watching.try_wait().unwrap()).await;
-}
-
-/// Appends what `out` says to `text` until that holds `sign`.
-async fn read_until(out: &mut ChildStdout, text: &mut String, sign: &str) {
-    let reading = async {
-        let mut bytes = [0; 4096];
-        while !text.contains(sign) {
-            let read = out.read(&mut bytes).await.unwrap();
-            assert!(read > 0, "the watch has ended: {text}");
-            text.push_str(&String::from_utf8_lossy(&bytes[..read]));
-        }
-    };
-    if tokio::time::timeout(DONE, reading).await.is_err() {
-        panic!("no {sign} in what is watched: {text}");
-    }
 }

@@ -8,6 +8,7 @@ use mainstay_component_tests::{Program, World};
 use mainstay_tests::apiserver::{Said, has_kubectl};
 use mainstay_tests::wait_until;
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::DONE;
 
@@ -143,5 +144,20 @@ impl Plane {
             format!("\n--\n{}", lines.join("\n"))
         });
         logs.collect()
+    }
+}
+
+/// Appends what `out` says to `text` until that holds `sign`.
+pub(crate) async fn read_until(out: &mut (impl AsyncRead + Unpin), text: &mut String, sign: &str) {
+    let reading = async {
+        let mut bytes = [0; 4096];
+        while !text.contains(sign) {
+            let read = out.read(&mut bytes).await.unwrap();
+            assert!(read > 0, "it has ended: {text}");
+            text.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
+    };
+    if tokio::time::timeout(DONE, reading).await.is_err() {
+        panic!("no {sign} in what is said: {text}");
     }
 }
