@@ -3,11 +3,13 @@
 mod bootstrap;
 mod pair;
 mod rotation;
+mod serving;
 mod signing;
 mod store;
 
 pub use bootstrap::{BootstrapError, CLIENT_PREFIX, SERVING_PREFIX, bootstrap};
 pub use pair::{Pair, PairError};
 pub use rotation::{Rotation, RotationError};
+pub use serving::Serving;
 pub use signing::{Purpose, SigningError};
 pub use store::PairStore;

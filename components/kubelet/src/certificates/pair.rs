@@ -38,13 +38,19 @@ impl std::fmt::Debug for Pair {
 #[error("{0}")]
 pub struct PairError(String);
 
+impl PairError {
+    pub(super) fn of(why: impl std::fmt::Display) -> Self {
+        Self(why.to_string())
+    }
+}
+
 impl Pair {
     /// Reads a chain, of which the first is the certificate itself, and a key; they may be in one text.
     ///
     /// # Errors
     /// If one is missing, or the key is another one's.
     pub fn read(chain: &str, key: &str) -> Result<Self, PairError> {
-        let wrong = |why: &dyn std::fmt::Display| PairError(why.to_string());
+        let wrong = |why: &dyn std::fmt::Display| PairError::of(why);
         let certificates: Result<Vec<_>, _> =
             CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
         let certificates = certificates.map_err(|error| wrong(&error))?;
