@@ -49,5 +49,5 @@ pub use owners::{Claim, controller_of, controller_ref, is_controlled_by, selecto
 pub use queue::Queue;
 pub use queues::Queues;
 pub use rounds::Rounds;
-pub use serve::{Health, accept_each};
+pub use serve::{Health, Page, accept_each, release};
 pub use unseen::Unseen;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use mainstay_client::leader::Fence;
 use mainstay_client::metrics::Metrics;
-use mainstay_client::{Access, AccessError, AccessOptions, Events, Informer, Informers};
+use mainstay_client::{Access, AccessError, AccessOptions, Events, Informer, Informers, release};
 use mainstay_cri::{Runtime, VersionRequest};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
@@ -30,8 +30,10 @@ use crate::node::{
 };
 use crate::report::Statuses;
 use crate::runtime::{Images, Relister};
+use crate::server::{Host, PairFiles, Server, ServerError, ServingError, shown};
 use crate::sources::{
-    Files, Mirrors, Server, ServerError, Spoken, follow_api, follow_files, follow_server,
+    Files, Mirrors, Server as ManifestServer, ServerError as ManifestError, Spoken, follow_api,
+    follow_files, follow_server,
 };
 use crate::spec::{Layout, NodeFacts, ResolvConf};
 use crate::volumes::Volumes;
@@ -45,7 +47,7 @@ pub enum Ended {
     #[error("client certificate: {0}")]
     Certificate(#[from] BootstrapError),
     #[error("--manifest-url: {0}")]
-    Manifests(#[from] ServerError),
+    Manifests(#[from] ManifestError),
     #[error("runtime: {0}")]
     Runtime(String),
     #[error("{0}: {1}")]
@@ -54,6 +56,12 @@ pub enum Ended {
     Cgroups(std::io::Error),
     #[error("healthz: {0}")]
     Health(std::io::Error),
+    #[error("API: {0}")]
+    Api(#[from] ServerError),
+    #[error("API: {0}")]
+    Port(std::io::Error),
+    #[error("serving certificate: {0}")]
+    Serving(#[from] ServingError),
     #[error("a part of it ended")]
     Part,
 }
@@ -69,7 +77,7 @@ pub async fn run(options: Options) -> Result<(), Ended> {
         made.map_err(|error| Ended::Folder(folder.clone(), error))?;
     }
     let machine = read_machine(&options.root);
-    let identity = identity(&options, &machine);
+    let mut identity = identity(&options, &machine);
     let kubeconfig = &options.flags.kubeconfig;
     let certificate = obtain(&options.certificates, kubeconfig, &identity.name).await?;
     let access = AccessOptions {
@@ -82,6 +90,8 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     let access = Access::open(&access, &Fence::open(), &metrics).await?;
     let client = access.own()?;
     let runtime = Runtime::new(&options.endpoint).map_err(Ended::Runtime)?;
+    let serving = Arc::new(Serving::default());
+    let server = listen(&options, &mut identity, &client, &serving).await?;
     let runtime_name = runtime_name(&runtime).await;
     let informers = Informers::new(client.clone());
     let node = &identity.name;
@@ -119,9 +129,21 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     let looked: Looked = Arc::new(Mutex::new(None));
     let manifests = &options.manifests;
     let spoken = Spoken::new(manifests.folder.is_some(), manifests.url.is_some());
-    let serving = Arc::new(Serving::default());
 
     let mut parts: JoinSet<Result<(), Ended>> = JoinSet::new();
+    if let Some((server, pair)) = server {
+        let host = Host {
+            context: Arc::clone(&context),
+            pods: pods.clone(),
+            looked: Arc::clone(&looked),
+            metrics: metrics.clone(),
+            config: shown(&options),
+        };
+        parts.spawn(async move { Ok(server.run(host).await?) });
+        if let Some(pair) = pair {
+            parts.spawn(ended(pair.follow(Arc::clone(&serving))));
+        }
+    }
     if options.healthz.1 != 0 {
         let address = SocketAddr::from(options.healthz);
         let looked = Arc::clone(&looked);
@@ -148,7 +170,7 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     let keeper = pods.clone();
     parts.spawn(ended(async move { keeper.run().await }));
     if let Some(url) = &manifests.url {
-        let server = Server::new(url, &manifests.headers, node)?;
+        let server = ManifestServer::new(url, &manifests.headers, node)?;
         parts.spawn(ended(follow_server(
             server,
             manifests.url_interval,
@@ -183,6 +205,41 @@ pub async fn run(options: Options) -> Result<(), Ended> {
         Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         _ => Err(Ended::Part),
     }
+}
+
+/// Takes the port of the kubelet's API, if there is to be one, and shows there the pair in files, unless the cluster
+/// is asked for one.
+async fn listen(
+    options: &Options,
+    identity: &mut Identity,
+    client: &kube::Client,
+    serving: &Arc<Serving>,
+) -> Result<Option<(Server, Option<PairFiles>)>, Ended> {
+    if !options.server.enabled {
+        return Ok(None);
+    }
+    let own = || {
+        let folder = &options.certificates.folder;
+        PairFiles::own(folder, &identity.name, &identity.addresses)
+    };
+    let pair = match &options.server.pair {
+        _ if options.certificates.rotate_serving => None,
+        Some(pair) => Some(pair.clone()),
+        None => Some(own()?),
+    };
+    if let Some(pair) = &pair {
+        pair.load(serving)?;
+    }
+    let server = Server::bind(
+        &options.server,
+        options.port,
+        &identity.name,
+        client.clone(),
+        Arc::clone(serving),
+    );
+    let server = server.await?;
+    identity.port = server.port().map_err(Ended::Port)?;
+    Ok(Some((server, pair)))
 }
 
 async fn ended(part: impl Future<Output = ()>) -> Result<(), Ended> {
@@ -298,7 +355,7 @@ fn identity(options: &Options, machine: &Machine) -> Identity {
         provider_id: options.provider_id.clone(),
         pods_max: options.pods_max,
         port: options.port,
-        version: format!("v{}", env!("CARGO_PKG_VERSION")),
+        version: release(),
         reserved: options.reserved,
     }
 }

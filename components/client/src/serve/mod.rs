@@ -10,8 +10,9 @@ mod tls;
 
 pub use accept::accept_each;
 pub(crate) use guard::Guard;
-pub use health::Health;
+pub use health::{Health, Page};
 pub(crate) use listener::serve;
+pub use pages::release;
 pub(crate) use pages::{Config, Pages};
 pub(crate) use tls::TlsError;
 pub(crate) use tls::{from_files, made};
