@@ -19,7 +19,7 @@ use mainstay_auth::{Authorizer, Masters, OpenPaths, Union};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::admission::{Admission, Lookup};
 use crate::components::Components;
@@ -27,8 +27,11 @@ use crate::flags::{AuthorizationMode, Flags};
 use crate::health::{Health, Page};
 use crate::identity::Identity;
 use crate::inflight::Inflight;
+use crate::kubelet::{self, Kubelets};
+use crate::limits::{POD_DIAL_TIMEOUT, STREAM_END_TIMEOUT};
 use crate::metrics::Metrics;
 use crate::pki::{self, Names};
+use crate::proxy::{Backend, Dialer, Room, towards_pods};
 use crate::registry::{Keys, Parsed, Registry, decoder};
 use crate::server::Server;
 use crate::services::Allocators;
@@ -87,7 +90,11 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
     let listener = TcpListener::bind(flags.bind()).await?;
     let port = listener.local_addr()?.port();
     let advertised = flags.advertised();
-    let (pki, files) = certificates(flags, advertised, port)?;
+    let Certificates {
+        signing: pki,
+        serving: files,
+        kubelet,
+    } = certificates(flags, advertised, port)?;
     let tls = Arc::new(Tls::load(files)?);
     let client = Client::new(&store_config(flags)?)?;
     let health = Arc::new(Health::default());
@@ -105,6 +112,13 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
     let (end, ending) = watch::channel(false);
     let metrics = Arc::new(Metrics::default());
     let keys = Keys::new(&flags.etcd_prefix);
+    let kubelets = Arc::new(Kubelets::load(
+        kubelet,
+        flags.kubelet_preferred_address_types.clone(),
+        flags.kubelet_port,
+        flags.kubelet_timeout,
+    )?);
+    let room = Room::new(ending.clone());
     let registry = Arc::new(Registry {
         caches: caches(&client, &keys),
         parsed: Parsed::default(),
@@ -126,6 +140,9 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
         components: Components {
             client: client.clone(),
         },
+        kubelets: Arc::clone(&kubelets),
+        pods: Backend::new(Dialer::new(towards_pods(), POD_DIAL_TIMEOUT)),
+        room: room.clone(),
         metrics: Arc::clone(&metrics),
         watch_seconds: flags.min_request_timeout,
         ending: ending.clone(),
@@ -159,6 +176,7 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
     ));
     tokio::spawn(watch_store(Arc::clone(&registry), Arc::clone(&health)));
     tokio::spawn(Arc::clone(&tls).follow(ending.clone()));
+    tokio::spawn(kubelets.follow(ending.clone()));
     tokio::spawn(Compactor::new(registry.client.clone()).run());
     tracing::info!(address = %external, "serving");
     let stop = Stop {
@@ -168,6 +186,8 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
         delay: flags.shutdown_delay_duration,
     };
     serve::serve(listener, tls, server, stop.wait()).await;
+    // Streams have ended by now, but may have to say so.
+    let _ = timeout(STREAM_END_TIMEOUT, room.empty()).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -209,11 +229,22 @@ impl Stop {
     }
 }
 
-fn certificates(
-    flags: &Flags,
-    advertised: IpAddr,
-    port: u16,
-) -> Result<(std::path::PathBuf, Files), Failure> {
+/// What a server needs, as files.
+struct Certificates {
+    /// Key of service-account tokens.
+    signing: std::path::PathBuf,
+    serving: Files,
+    /// Towards kubelets.
+    kubelet: kubelet::Files,
+}
+
+fn certificates(flags: &Flags, advertised: IpAddr, port: u16) -> Result<Certificates, Failure> {
+    let given_pair = flags.kubelet_client_certificate.clone();
+    let given_pair = given_pair.zip(flags.kubelet_client_key.clone());
+    let towards_kubelets = |made| kubelet::Files {
+        identity: given_pair.or(made),
+        authority: flags.kubelet_certificate_authority.clone(),
+    };
     let given = (
         &flags.tls_cert_file,
         &flags.tls_private_key_file,
@@ -226,7 +257,11 @@ fn certificates(
             key: key.clone(),
             client_ca: ca.clone(),
         };
-        return Ok((signing.clone(), files));
+        return Ok(Certificates {
+            signing: signing.clone(),
+            serving: files,
+            kubelet: towards_kubelets(None),
+        });
     }
     let first = Ipv4Addr::from(u32::from(flags.service_cluster_ip_range.network()) + 1);
     let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -249,7 +284,11 @@ fn certificates(
         &flags.service_account_signing_key_file,
         &pki.service_accounts,
     );
-    Ok((signing, files))
+    Ok(Certificates {
+        signing,
+        serving: files,
+        kubelet: towards_kubelets(Some(pki.kubelet_client)),
+    })
 }
 
 fn store_config(flags: &Flags) -> Result<ClientConfig, Failure> {

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use futures_util::Stream;
 use hyper::body::{Frame, SizeHint};
-use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+use crate::proxy::{Cut, Relayed};
 
 /// The body of an answer.
 pub(crate) enum Body {
@@ -16,6 +17,8 @@ pub(crate) enum Body {
     Pieces(Box<dyn Iterator<Item = Bytes> + Send>),
     /// Pieces that come when something happens.
     Stream(Pieces),
+    /// Pieces of somebody else's answer, which may break off.
+    Relayed(Relayed),
 }
 
 /// Pieces of a body as they come.
@@ -36,12 +39,12 @@ impl<B: Into<Bytes>> From<B> for Body {
 
 impl hyper::body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Cut;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let piece = match &mut *self {
             Self::Whole(bytes) => bytes.take(),
             Self::Pieces(pieces) => pieces.next(),
@@ -49,6 +52,10 @@ impl hyper::body::Body for Body {
                 Poll::Ready(piece) => piece,
                 Poll::Pending => return Poll::Pending,
             },
+            Self::Relayed(stream) => {
+                let piece = stream.as_mut().poll_next(cx);
+                return piece.map(|piece| piece.map(|piece| piece.map(Frame::data)));
+            }
         };
         Poll::Ready(piece.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -62,7 +69,7 @@ impl hyper::body::Body for Body {
             Self::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Self::Pieces(_) | Self::Stream(_) => SizeHint::default(),
+            Self::Pieces(_) | Self::Stream(_) | Self::Relayed(_) => SizeHint::default(),
         }
     }
 }
@@ -73,6 +80,7 @@ impl fmt::Debug for Body {
             Self::Whole(_) => "Whole",
             Self::Pieces(_) => "Pieces",
             Self::Stream(_) => "Stream",
+            Self::Relayed(_) => "Relayed",
         };
         f.write_str(kind)
     }

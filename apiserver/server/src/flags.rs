@@ -52,6 +52,29 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) client_ca_file: Option<PathBuf>,
 
+    /// Types of nodes' addresses under which kubelets are reached, the best first.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "Hostname,InternalDNS,InternalIP,ExternalDNS,ExternalIP"
+    )]
+    pub(crate) kubelet_preferred_address_types: Vec<String>,
+    /// Port of kubelets whose nodes do not tell one.
+    #[arg(long, default_value_t = limits::KUBELET_PORT, hide = true)]
+    pub(crate) kubelet_port: u16,
+    /// Time for a connection to a kubelet.
+    #[arg(long, value_parser = duration, default_value = limits::KUBELET_TIMEOUT)]
+    pub(crate) kubelet_timeout: Duration,
+    /// Client certificate for kubelets. Default: one from the folder of certificates.
+    #[arg(long, requires = "kubelet_client_key")]
+    pub(crate) kubelet_client_certificate: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, requires = "kubelet_client_certificate")]
+    pub(crate) kubelet_client_key: Option<PathBuf>,
+    /// Certificate authority that kubelets' certificates are checked with. Default: they are not checked.
+    #[arg(long)]
+    pub(crate) kubelet_certificate_authority: Option<PathBuf>,
+
     /// Keys that service-account tokens are verified with (PEM); may be given more than once.
     #[arg(long, value_delimiter = ',')]
     pub(crate) service_account_key_file: Vec<PathBuf>,

@@ -64,3 +64,39 @@ pub(crate) const METRIC_SERIES_MAX: usize = 4_000;
 
 /// Bytes of a list that are joined before they are sent.
 pub(crate) const LIST_CHUNK_BYTES: usize = 64 << 10;
+
+/// Port of a kubelet that does not tell its own: upstream's number.
+pub(crate) const KUBELET_PORT: u16 = 10_250;
+/// Time for a connection to a kubelet and once more for its handshake, by default: upstream's number.
+pub(crate) const KUBELET_TIMEOUT: &str = "5s";
+/// The same for pods: the number of Go's dialer.
+pub(crate) const POD_DIAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Idle connections to a kubelet or pod that are kept, and for how long.
+pub(crate) const BACKEND_IDLE_EACH_MAX: usize = 25;
+pub(crate) const BACKEND_IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// Requests that are passed on at a time: logs, commands, forwarded ports and proxies. Each takes two connections.
+pub(crate) const PASSED_ON_MAX: usize = 4_000;
+/// Time for an answer to a wish for another protocol. A kubelet asks its runtime meanwhile, which it gives two minutes.
+pub(crate) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(150);
+/// Time without a byte in either direction after which a connection with another protocol is ended: upstream's number.
+pub(crate) const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(4 * 60 * 60);
+/// Time for the last bytes of a stream to leave.
+pub(crate) const STREAM_END_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a container's streams to be accepted: upstream's number.
+pub(crate) const STREAM_OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time between two signs of life to a kubelet: upstream's number.
+pub(crate) const STREAM_PING_EVERY: Duration = Duration::from_secs(5);
+/// Bytes that are moved at once.
+pub(crate) const STREAM_CHUNK_BYTES: usize = 32 << 10;
+/// Bytes of a message from the client of a command or a forwarded port: upstream's number.
+pub(crate) const STREAM_MESSAGE_BYTES_MAX: usize = 32 << 20;
+/// Pieces of input on their way to a kubelet.
+pub(crate) const STREAM_PIECES_MAX: usize = 2;
+/// Answers to a kubelet's signs of life that wait; more are left out.
+pub(crate) const STREAM_PONGS_MAX: usize = 8;
+/// Bytes of the status that a command ends with.
+pub(crate) const COMMAND_STATUS_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a failure that a kubelet tells: upstream's number.
+pub(crate) const KUBELET_FAILURE_BYTES_MAX: usize = 50_000;
+/// Bytes of a tag in a page that is passed on, beyond which it is passed on as it is.
+pub(crate) const TAG_BYTES_MAX: usize = 64 << 10;

@@ -19,6 +19,8 @@ pub(crate) struct Pki {
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) service_accounts: PathBuf,
+    /// Client certificate for kubelets, and its key.
+    pub(crate) kubelet_client: (PathBuf, PathBuf),
 }
 
 /// Why nothing could be made.
@@ -66,6 +68,9 @@ const IDENTITIES: [(&str, &str, &[&str]); 4] = [
     ("fake-nodes", "mainstay:fake-nodes", &[]),
 ];
 
+/// Who this server is to kubelets: kubeadm's name.
+const KUBELET_CLIENT: &str = "kube-apiserver-kubelet-client";
+
 /// Makes what is missing in `dir`: an authority, a serving certificate, a key for service-account tokens, and for an
 /// administrator and each component a kubeconfig that points at `url`.
 pub(crate) fn ensure(dir: &Path, names: &Names, url: &str) -> Result<Pki, PkiError> {
@@ -79,6 +84,10 @@ pub(crate) fn ensure(dir: &Path, names: &Names, url: &str) -> Result<Pki, PkiErr
         cert: dir.join("apiserver.crt"),
         key: dir.join("apiserver.key"),
         service_accounts: dir.join("sa.key"),
+        kubelet_client: (
+            dir.join("apiserver-kubelet-client.crt"),
+            dir.join("apiserver-kubelet-client.key"),
+        ),
     };
     let ca_key = dir.join("ca.key");
     if !ca_key.exists() {
@@ -98,6 +107,12 @@ pub(crate) fn ensure(dir: &Path, names: &Names, url: &str) -> Result<Pki, PkiErr
     if !pki.service_accounts.exists() {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         write(&pki.service_accounts, key.serialize_pem().as_bytes(), 0o600)?;
+    }
+    let (kubelet_cert, kubelet_key) = &pki.kubelet_client;
+    if !kubelet_key.exists() {
+        let (cert, key) = issuer.client(KUBELET_CLIENT, &["system:masters"])?;
+        write(kubelet_cert, cert.as_bytes(), 0o644)?;
+        write(kubelet_key, key.as_bytes(), 0o600)?;
     }
     for (name, user, groups) in IDENTITIES {
         let kubeconfig = dir.join(format!("{name}.kubeconfig"));

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::header::{ACCEPT, HeaderValue, RETRY_AFTER, USER_AGENT, WARNING};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use mainstay_auth::{Attributes, Authorizer, FieldRequirement, UserInfo, forbidden_message};
 use mainstay_machinery::gofmt::quote;
 use mainstay_machinery::status::{GroupResource, Reason, StatusError};
@@ -50,6 +51,12 @@ pub(crate) struct Call<'a> {
     pub(crate) query: &'a Query<'a>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) user: &'a UserInfo,
+    /// As it was sent.
+    pub(crate) uri: &'a Uri,
+    /// Whose connection it came over.
+    pub(crate) peer: SocketAddr,
+    /// The connection, if it can be had for another protocol.
+    pub(crate) upgrade: Option<OnUpgrade>,
 }
 
 impl Server {
@@ -62,6 +69,7 @@ impl Server {
         let begun = std::time::Instant::now();
         let (mut parts, body) = request.into_parts();
         let (body, unread) = Upload::new(body, parts.version, &parts.headers);
+        let upgrade = parts.extensions.get::<OnUpgrade>().cloned();
         let by_websocket = Wish::take(&mut parts);
         let query = Query::parse(parts.uri.query());
         let method = parts.method.clone();
@@ -75,7 +83,9 @@ impl Server {
                     info,
                     query: &query,
                     headers: &parts.headers,
+                    uri: &parts.uri,
                     peer: &peer,
+                    upgrade,
                 };
                 match self.limited(call, body).await {
                     Ok(response) => response,
@@ -182,6 +192,9 @@ impl Server {
             query: arrived.query,
             headers: arrived.headers,
             user,
+            uri: arrived.uri,
+            peer: peer.address,
+            upgrade: arrived.upgrade,
         };
         self.dispatch(&call, body).await
     }
@@ -268,7 +281,9 @@ struct Arrived<'a> {
     info: &'a Info,
     query: &'a Query<'a>,
     headers: &'a HeaderMap,
+    uri: &'a Uri,
     peer: &'a Peer,
+    upgrade: Option<OnUpgrade>,
 }
 
 /// Whether the client's answers are to be indented.

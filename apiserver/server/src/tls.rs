@@ -186,7 +186,11 @@ impl Current {
     }
 }
 
-fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// At least one certificate.
+pub(crate) fn certificates(
+    path: &Path,
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let all = all.map_err(|e| file(path, e))?;
     match all.is_empty() {
@@ -195,7 +199,7 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     }
 }
 
-fn file(path: &Path, why: impl std::fmt::Display) -> TlsError {
+pub(crate) fn file(path: &Path, why: impl std::fmt::Display) -> TlsError {
     TlsError::File {
         path: path.to_path_buf(),
         why: why.to_string(),

@@ -29,9 +29,11 @@ use super::write::{Written, of_resource, store_failure};
 use super::{convert, sub};
 use crate::admission::Admission;
 use crate::answer::{self, Answer};
+use crate::kubelet::Kubelets;
 use crate::limits::BODY_BYTES_MAX;
 use crate::metrics::Metrics;
 use crate::pages;
+use crate::proxy::{Backend, Room};
 use crate::request::{Accepted, Encoding, Form, Offer, Target, WriteOptions, names_any, negotiate};
 use crate::server::{Call, Warnings, for_people};
 use crate::upload::Upload;
@@ -50,6 +52,11 @@ pub(crate) struct Registry {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) identity: Arc<crate::identity::Identity>,
     pub(crate) components: crate::components::Components,
+    pub(crate) kubelets: Arc<Kubelets>,
+    /// The way to pods.
+    pub(crate) pods: Backend,
+    /// For requests that are passed on.
+    pub(crate) room: Room,
     pub(crate) metrics: Arc<Metrics>,
     /// Shortest time of a watch that does not say its own, in seconds.
     pub(crate) watch_seconds: u64,
@@ -78,7 +85,10 @@ impl Registry {
         };
         let verb = route(&call.method, call.info, target, resource)?;
         check_segments(target)?;
-        let accepted = negotiated(call, target, verb)?;
+        let accepted = match is_passed_on(target) {
+            true => negotiated(call, target, verb).unwrap_or(Accepted::JSON),
+            false => negotiated(call, target, verb)?,
+        };
         check_form(accepted, verb, resource)?;
         let request = Request {
             call,
@@ -318,6 +328,12 @@ fn refused(e: StatusError, warnings: Vec<String>, accepted: Accepted) -> Answer 
 /// Whether a resource's objects go by themselves.
 fn is_leased(resource: &Resource) -> bool {
     resource.plural == "events"
+}
+
+/// Whether somebody else decides about the form of the answer.
+fn is_passed_on(target: &Target) -> bool {
+    let parts = ["attach", "exec", "portforward", "proxy"];
+    parts.contains(&target.subresource.as_str())
 }
 
 /// The form of the answer, or why there is none.

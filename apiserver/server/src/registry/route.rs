@@ -8,6 +8,19 @@ use mainstay_schema::{Resource, Verb, Verbs};
 use super::write::of_resource;
 use crate::request::{Info, Target};
 
+/// The subresource that passes requests on.
+pub(super) const PROXY: &str = "proxy";
+/// The methods that it does that for.
+const PROXIED: [Method; 7] = [
+    Method::GET,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::HEAD,
+    Method::OPTIONS,
+];
+
 /// What a request asks of its resource. As upstream: a path that is served with no method is not found, with another
 /// method it is not allowed.
 pub(super) fn route(
@@ -24,6 +37,13 @@ pub(super) fn route(
             of_resource(resource),
             info.verb,
         ));
+    }
+    if target.subresource == PROXY {
+        // Whatever is asked, it is somebody else who answers.
+        return match PROXIED.contains(method) {
+            true => Ok(Verb::Get),
+            false => Err(unknown_method()),
+        };
     }
     let asked = Verb::ALL.into_iter().find(|verb| verb.name() == info.verb);
     match asked.filter(|verb| served.contains(*verb) && *method != Method::HEAD) {
@@ -45,7 +65,7 @@ fn served(info: &Info, target: &Target, resource: &Resource) -> Result<Verbs, St
     let everywhere = resource.namespaced && target.namespace.is_empty();
     let is_namespace = resource.kind == "Namespace" && resource.group.is_empty();
     let misplaced = !resource.namespaced && !target.namespace.is_empty() && !is_namespace;
-    let rest = !target.rest.is_empty() && target.subresource != "proxy";
+    let rest = !target.rest.is_empty() && target.subresource != PROXY;
     let named = !target.name.is_empty();
     let verbs = if misplaced || rest || (everywhere && named) {
         Verbs::default()
@@ -160,6 +180,12 @@ mod tests {
                 Err(405),
             ),
             (&post, "/api/v1/bindings", Err(404)),
+            (&head, "/api/v1/nodes/a/proxy/b/c", Ok("get")),
+            (&options, "/api/v1/namespaces/a/services/b:c/proxy", Ok("get")),
+            (&get, "/api/v1/namespaces/a/pods/b/log/c", Err(404)),
+            (&post, "/api/v1/namespaces/a/pods/b/log", Err(405)),
+            (&get, "/api/v1/namespaces/a/pods/b/exec", Ok("get")),
+            (&put, "/api/v1/namespaces/a/pods/b/attach", Err(405)),
         ];
         for (method, path, expected) in cases {
             assert_eq!(told(method.clone(), path), expected, "{method} {path}");

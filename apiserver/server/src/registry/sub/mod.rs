@@ -13,7 +13,8 @@ use mainstay_kinds::Part;
 use mainstay_machinery::status::StatusError;
 use mainstay_schema::Verb;
 
-use super::dispatch::{Registry, Request, not_implemented};
+use super::dispatch::{Registry, Request};
+use super::route::PROXY;
 use super::write::of_resource;
 use crate::answer::{self, Answer};
 use crate::upload::Upload;
@@ -24,6 +25,9 @@ pub(super) async fn answer(registry: &Registry, request: &Request<'_>, body: Upl
     let Some(sub) = request.resource.subresource(name) else {
         return Err(StatusError::unknown_path());
     };
+    if name == PROXY {
+        return streams::proxy(registry, request, body).await;
+    }
     let verb = request.call.info.verb;
     let found = Verb::ALL.into_iter().find(|known| known.name() == verb);
     let Some(verb) = found.filter(|verb| sub.verbs.contains(*verb)) else {
@@ -39,7 +43,7 @@ pub(super) async fn answer(registry: &Registry, request: &Request<'_>, body: Upl
                 Verb::Get => registry.get(request).await,
                 Verb::Update => registry.put(request, body, part).await,
                 Verb::Patch => registry.patch(request, body, part).await,
-                _ => Err(not_implemented(name)),
+                _ => Err(StatusError::method_not_allowed()),
             },
             None => streams::answer(registry, request).await,
         },
