@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use mainstay_client::leader::Fence;
 use mainstay_client::metrics::Metrics;
 use mainstay_client::{Access, AccessError, AccessOptions, Events, Informer, Informers};
@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use crate::admit::{Admission, NodeView};
 use crate::certificates::{BootstrapError, Keeping, Serving, keep as keep_certificates, obtain};
 use crate::cgroups::Cgroups;
 use crate::config::Options;
@@ -25,13 +26,14 @@ use crate::limits::{
     REQUESTS_MAX, RUNTIME_RETRY,
 };
 use crate::node::{
-    Identity, Machine, Registration, allocatable, keep_lease, keep_registered, own_address,
+    Identity, Machine, Registration, allocatable, keep_lease, keep_registered, labels, own_address,
     read_machine,
 };
 use crate::report::Statuses;
 use crate::runtime::{Images, Relister};
 use crate::sources::{
-    Files, Mirrors, Server, ServerError, Spoken, follow_api, follow_files, follow_server,
+    Files, ManifestServer, ManifestServerError, Mirrors, Spoken, follow_api, follow_files,
+    follow_server,
 };
 use crate::spec::{Layout, NodeFacts, ResolvConf};
 use crate::volumes::Volumes;
@@ -45,7 +47,7 @@ pub enum Ended {
     #[error("client certificate: {0}")]
     Certificate(#[from] BootstrapError),
     #[error("--manifest-url: {0}")]
-    Manifests(#[from] ServerError),
+    Manifests(#[from] ManifestServerError),
     #[error("runtime: {0}")]
     Runtime(String),
     #[error("{0}: {1}")]
@@ -103,7 +105,16 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     started.map_err(Ended::Cgroups)?;
     let events = Events::start(client.clone(), "kubelet");
     let volumes = Volumes::new(client.clone(), events.clone(), facts.clone());
+    let own = NodeView {
+        name: node.clone(),
+        labels: labels(&identity, &machine),
+        taints: Vec::new(),
+        allocatable: facts.allocatable.clone(),
+    };
+    let nodes = informers.of_selected::<Node>(&format!("metadata.name={node}"));
+    let admission = Admission::new(client.clone(), nodes, own);
     let context = Arc::new(Context {
+        admission,
         facts,
         volumes: Arc::clone(&volumes),
         cgroups: Arc::clone(&cgroups),
@@ -148,7 +159,7 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     let keeper = pods.clone();
     parts.spawn(ended(async move { keeper.run().await }));
     if let Some(url) = &manifests.url {
-        let server = Server::new(url, &manifests.headers, node)?;
+        let server = ManifestServer::new(url, &manifests.headers, node)?;
         parts.spawn(ended(follow_server(
             server,
             manifests.url_interval,
@@ -200,6 +211,10 @@ async fn follow(
 ) {
     context.services.synced().await;
     api.synced().await;
+    // What was taken before a new pod is looked at has its room.
+    for pod in api.cache().all() {
+        context.admission.resume(&pod);
+    }
     follow_api(&api, &pods, &mirrors);
     spoken.api();
     std::future::pending().await
