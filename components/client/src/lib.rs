@@ -47,5 +47,5 @@ pub use metadata::{MetadataChange, follow_metadata};
 pub use owners::{Claim, controller_of, controller_ref, is_controlled_by, selector};
 pub use queue::Queue;
 pub use queues::Queues;
-pub use serve::Health;
+pub use serve::{Health, Page, release};
 pub use unseen::Unseen;

@@ -15,6 +15,8 @@ pub enum Trouble {
     Unavailable,
     /// No answer in time; whether it did what was asked is unknown.
     Timeout,
+    /// The runtime has too much to do.
+    Exhausted,
     /// The runtime tried and could not, or would not.
     Failed,
 }
@@ -50,6 +52,7 @@ impl From<Status> for CriError {
             Code::Unimplemented => Trouble::Unimplemented,
             Code::Unavailable | Code::Cancelled => Trouble::Unavailable,
             Code::DeadlineExceeded => Trouble::Timeout,
+            Code::ResourceExhausted => Trouble::Exhausted,
             _ => Trouble::Failed,
         };
         let mut message = status.message().to_owned();

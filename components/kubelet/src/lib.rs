@@ -22,6 +22,7 @@ pub mod probes;
 pub mod report;
 mod run;
 pub mod runtime;
+pub mod server;
 pub mod sources;
 pub mod spec;
 pub mod status;

@@ -131,6 +131,62 @@ pub const STATIC_INTERVAL: Duration = Duration::from_secs(1);
 pub const MIRROR_INTERVAL: Duration = Duration::from_secs(60);
 /// and this long after the apiserver could not be asked.
 pub const MIRROR_RETRY: Duration = Duration::from_secs(2);
+/// Connections to the kubelet's API at a time,
+pub const API_CONNECTIONS_MAX: usize = 1000;
+/// and streams of them that were handed to the runtime.
+pub const STREAMS_MAX: usize = 500;
+/// Until a client has finished its handshake.
+pub const API_HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// A connection on which nothing is asked for so long is closed; upstream's.
+pub const API_IDLE: Duration = Duration::from_secs(90);
+/// After an accept that failed: most often too many files are open.
+pub const API_ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Of a request's head; upstream's.
+pub const API_HEADER_BYTES_MAX: usize = 1024 * 1024;
+/// Until a client that says nothing is asked whether it is still there.
+pub const API_KEEPALIVE: Duration = Duration::from_secs(30);
+/// Until it is known whether a request is allowed.
+pub const JUDGE_DEADLINE: Duration = Duration::from_secs(30);
+/// For one question to the apiserver about it,
+pub const REVIEW_DEADLINE: Duration = Duration::from_secs(10);
+/// how often it is asked,
+pub const REVIEW_ATTEMPTS: u32 = 5;
+/// and the pause after the first failure; half as much again after each further one.
+pub const REVIEW_PAUSE: Duration = Duration::from_millis(500);
+/// Tokens whose users are remembered,
+pub const TOKENS_REMEMBERED_MAX: usize = 1000;
+/// and judgements.
+pub const RIGHTS_REMEMBERED_MAX: usize = 4000;
+/// Between two looks at the files of the serving certificate.
+pub const SERVING_LOOK: Duration = Duration::from_secs(10);
+/// Until the runtime's streaming server is connected to,
+pub const RUNTIME_DIAL_DEADLINE: Duration = Duration::from_secs(10);
+/// and until it has said whether it agrees.
+pub const RUNTIME_UPGRADE_DEADLINE: Duration = Duration::from_secs(30);
+/// Of what it says if it does not.
+pub const RUNTIME_REFUSAL_BYTES_MAX: usize = 64 * 1024;
+/// Carried at a time, in each direction of a stream.
+pub const RELAY_BUFFER_BYTES: usize = 32 * 1024;
+/// Once one side of a stream has ended, the other may be silent for so long.
+pub const RELAY_LINGER: Duration = Duration::from_secs(30);
+/// For a command that is run to its end.
+pub const RUN_DEADLINE: Duration = Duration::from_secs(120);
+/// A line of a log file that is longer is left out.
+pub const LOG_LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Read and answered of a log at a time,
+pub const LOG_CHUNK_BYTES: usize = 32 * 1024;
+/// and how many such parts wait for a slow reader.
+pub const LOG_CHUNKS_WAITING_MAX: usize = 4;
+/// Until a log that is followed is read again; doubled while nothing comes,
+pub const LOG_PAUSE_MIN: Duration = Duration::from_millis(20);
+/// up to this.
+pub const LOG_PAUSE_MAX: Duration = Duration::from_millis(250);
+/// Between two looks at whether the container of a log that is followed still runs.
+pub const LOG_STATE_INTERVAL: Duration = Duration::from_secs(1);
+/// Names in a folder of the node's own logs that are told.
+pub const NODE_LOGS_LISTED_MAX: usize = 10_000;
+/// Between two looks at what is used, so that there are rates; as cAdvisor's.
+pub const STATS_INTERVAL: Duration = Duration::from_secs(10);
 /// Connections to the page for health.
 pub const HEALTH_CONNECTIONS_MAX: usize = 32;
 /// Until a connection to it has asked.

@@ -63,6 +63,12 @@ impl Statuses {
         }
     }
 
+    /// What was last told of a pod, or is about to be.
+    pub fn latest(&self, uid: &str) -> Option<PodStatus> {
+        let reports = self.reports.lock();
+        reports.get(uid).map(|report| report.status.clone())
+    }
+
     /// To be told. `over`: nothing of the pod is left.
     pub fn tell(&self, pod: &Pod, status: PodStatus, over: bool) {
         let uid = pod.metadata.uid.clone().unwrap_or_default();

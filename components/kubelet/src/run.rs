@@ -8,7 +8,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use mainstay_client::leader::Fence;
 use mainstay_client::metrics::Metrics;
-use mainstay_client::{Access, AccessError, AccessOptions, Events, Informer, Informers};
+use mainstay_client::{Access, AccessError, AccessOptions, Events, Informer, Informers, release};
 use mainstay_cri::{Runtime, VersionRequest};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
@@ -31,6 +31,7 @@ use crate::node::{
 };
 use crate::report::Statuses;
 use crate::runtime::{Images, Relister};
+use crate::server::{Host, PairFiles, Server, ServerError, ServingError, shown};
 use crate::sources::{
     Files, ManifestServer, ManifestServerError, Mirrors, Spoken, follow_api, follow_files,
     follow_server,
@@ -56,6 +57,12 @@ pub enum Ended {
     Cgroups(std::io::Error),
     #[error("healthz: {0}")]
     Health(std::io::Error),
+    #[error("API: {0}")]
+    Api(#[from] ServerError),
+    #[error("API: {0}")]
+    Port(std::io::Error),
+    #[error("serving certificate: {0}")]
+    Serving(#[from] ServingError),
     #[error("a part of it ended")]
     Part,
 }
@@ -71,7 +78,7 @@ pub async fn run(options: Options) -> Result<(), Ended> {
         made.map_err(|error| Ended::Folder(folder.clone(), error))?;
     }
     let machine = read_machine(&options.root);
-    let identity = identity(&options, &machine);
+    let mut identity = identity(&options, &machine);
     let kubeconfig = &options.flags.kubeconfig;
     let certificate = obtain(&options.certificates, kubeconfig, &identity.name).await?;
     let access = AccessOptions {
@@ -84,6 +91,8 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     let access = Access::open(&access, &Fence::open(), &metrics).await?;
     let client = access.own()?;
     let runtime = Runtime::new(&options.endpoint).map_err(Ended::Runtime)?;
+    let serving = Arc::new(Serving::default());
+    let server = listen(&options, &mut identity, &client, &serving).await?;
     let runtime_name = runtime_name(&runtime).await;
     let informers = Informers::new(client.clone());
     let node = &identity.name;
@@ -130,9 +139,21 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     let looked: Looked = Arc::new(Mutex::new(None));
     let manifests = &options.manifests;
     let spoken = Spoken::new(manifests.folder.is_some(), manifests.url.is_some());
-    let serving = Arc::new(Serving::default());
 
     let mut parts: JoinSet<Result<(), Ended>> = JoinSet::new();
+    if let Some((server, pair)) = server {
+        let host = Host {
+            context: Arc::clone(&context),
+            pods: pods.clone(),
+            looked: Arc::clone(&looked),
+            metrics: metrics.clone(),
+            config: shown(&options),
+        };
+        parts.spawn(async move { Ok(server.run(host).await?) });
+        if let Some(pair) = pair {
+            parts.spawn(ended(pair.follow(Arc::clone(&serving))));
+        }
+    }
     if options.healthz.1 != 0 {
         let address = SocketAddr::from(options.healthz);
         let looked = Arc::clone(&looked);
@@ -194,6 +215,42 @@ pub async fn run(options: Options) -> Result<(), Ended> {
         Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         _ => Err(Ended::Part),
     }
+}
+
+/// Takes the port of the kubelet's API, with what is served there as certificate, if there is to be one: files, or what
+/// the cluster signs.
+async fn listen(
+    options: &Options,
+    identity: &mut Identity,
+    client: &kube::Client,
+    serving: &Arc<Serving>,
+) -> Result<Option<(Server, Option<PairFiles>)>, Ended> {
+    if !options.server.enabled {
+        return Ok(None);
+    }
+    let certificates = &options.certificates;
+    let pair = match &options.server.pair {
+        _ if certificates.rotate_serving => None,
+        Some(pair) => Some(pair.clone()),
+        None => Some(PairFiles::own(
+            &certificates.folder,
+            &identity.name,
+            &identity.addresses,
+        )?),
+    };
+    if let Some(pair) = &pair {
+        pair.load(serving)?;
+    }
+    let server = Server::bind(
+        &options.server,
+        options.port,
+        &identity.name,
+        client.clone(),
+        Arc::clone(serving),
+    );
+    let server = server.await?;
+    identity.port = server.port().map_err(Ended::Port)?;
+    Ok(Some((server, pair)))
 }
 
 async fn ended(part: impl Future<Output = ()>) -> Result<(), Ended> {
@@ -313,7 +370,7 @@ fn identity(options: &Options, machine: &Machine) -> Identity {
         provider_id: options.provider_id.clone(),
         pods_max: options.pods_max,
         port: options.port,
-        version: format!("v{}", env!("CARGO_PKG_VERSION")),
+        version: release(),
         reserved: options.reserved,
     }
 }

@@ -24,9 +24,10 @@ impl fmt::Debug for Health {
 
 /// What a page says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Page {
-    pub(crate) ok: bool,
-    pub(crate) text: String,
+pub struct Page {
+    /// Whether all is well.
+    pub ok: bool,
+    pub text: String,
 }
 
 impl Page {
@@ -45,7 +46,8 @@ impl Health {
     }
 
     /// The page at `path`, if it is one of these: `/readyz`, or `/readyz/NAME` for one check.
-    pub(crate) fn page(&self, path: &str, query: &str) -> Option<Page> {
+    #[must_use]
+    pub fn page(&self, path: &str, query: &str) -> Option<Page> {
         let path = path.strip_prefix('/')?;
         let (page, name) = match path.split_once('/') {
             Some((page, name)) => (page, Some(name)),

@@ -8,8 +8,9 @@ mod pages;
 mod tls;
 
 pub(crate) use guard::Guard;
-pub use health::Health;
+pub use health::{Health, Page};
 pub(crate) use listener::serve;
+pub use pages::release;
 pub(crate) use pages::{Config, Pages};
 pub(crate) use tls::TlsError;
 pub(crate) use tls::{from_files, made};

@@ -17,6 +17,12 @@ use crate::metrics::Metrics;
 /// The Kubernetes whose components these are.
 const RELEASE: &str = "v1.36.2";
 
+/// What this is a release of, as versions have it: `v1.36.2+mainstay.0.1.0`.
+#[must_use]
+pub fn release() -> String {
+    format!("{RELEASE}+mainstay.{}", env!("CARGO_PKG_VERSION"))
+}
+
 /// The pages of one component.
 #[derive(Debug)]
 pub(crate) struct Pages {
@@ -97,7 +103,7 @@ fn version() -> Value {
     json!({
         "major": "1",
         "minor": "36",
-        "gitVersion": format!("{RELEASE}+mainstay.{}", env!("CARGO_PKG_VERSION")),
+        "gitVersion": release(),
         "gitCommit": option_env!("MAINSTAY_COMMIT").unwrap_or("unknown"),
         "gitTreeState": "clean",
         "buildDate": option_env!("MAINSTAY_BUILD_DATE").unwrap_or("1970-01-01T00:00:00Z"),

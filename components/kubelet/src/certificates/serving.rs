@@ -45,10 +45,20 @@ impl Serving {
     /// # Errors
     /// If it cannot be served with; what counted does so still.
     pub fn set(&self, pair: &Pair) -> Result<(), PairError> {
-        let chain: Result<Vec<_>, _> =
-            CertificateDer::pem_slice_iter(pair.chain.as_bytes()).collect();
+        self.set_pem(pair.chain.as_bytes(), pair.key.as_bytes())
+    }
+
+    /// The same with a chain and a key of whatever kind, as PEM.
+    ///
+    /// # Errors
+    /// If it cannot be served with; what counted does so still.
+    pub fn set_pem(&self, chain: &[u8], key: &[u8]) -> Result<(), PairError> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
         let chain = chain.map_err(PairError::of)?;
-        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).map_err(PairError::of)?;
+        if chain.is_empty() {
+            return Err(PairError::of("there is no certificate in it"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(PairError::of)?;
         let made =
             CertifiedKey::from_der(chain, key, &default_provider()).map_err(PairError::of)?;
         *self.current.write() = Some(Arc::new(made));

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::Taint;
 use serde::Deserialize;
 
+use crate::server::ServerFields;
+
 /// The file. What it does not set is upstream's default, or a flag's.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -53,6 +55,8 @@ pub struct ConfigFile {
     pub image_gc_low: Option<u64>,
     pub container_log_max_size: Option<String>,
     pub container_log_max_files: Option<usize>,
+    #[serde(flatten)]
+    pub server: ServerFields,
 }
 
 impl ConfigFile {

@@ -8,6 +8,8 @@ use clap::{ArgAction, Parser};
 use http::Uri;
 use mainstay_client::process::duration;
 
+use crate::server::ServerFlags;
+
 /// Runs the pods of a node.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "kubelet", version)]
@@ -121,6 +123,8 @@ pub struct Flags {
     /// Port of the kubelet's API, as the node's object names it. Default: 10250.
     #[arg(long)]
     pub port: Option<u16>,
+    #[command(flatten)]
+    pub server: ServerFlags,
     /// How much is told: 0 to 3 for information, more for debugging.
     #[arg(short = 'v', long = "v", default_value_t = 2)]
     pub verbosity: u8,

@@ -12,6 +12,7 @@ use super::flags::Flags;
 use super::manifests::ManifestOptions;
 use crate::cgroups::Driver;
 use crate::node::{Reserved, Taints};
+use crate::server::ServerOptions;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct Options {
     /// Bytes of a container's log before it is rotated, and how many files are kept.
     pub log_size: u64,
     pub log_files: usize,
+    /// What the kubelet's API asks of who asks it.
+    pub server: ServerOptions,
 }
 
 /// What is wrong with a flag or the file.
@@ -151,6 +154,7 @@ impl Options {
             image_gc,
             log_size: amount(size)?,
             log_files,
+            server: ServerOptions::of(&flags.server, &file.server, flags.config.is_some())?,
             flags,
         })
     }

@@ -110,6 +110,18 @@ impl Pods {
         self.inner.lock().lives.keys().cloned().collect()
     }
 
+    /// The pod of a name that shall be.
+    pub fn named(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
+        let inner = self.inner.lock();
+        let is = |key: &Key| &*key.namespace == namespace && &*key.name == name;
+        let mut lives = inner.lives.values();
+        let handle = lives.find(|handle| handle.key.as_ref().is_some_and(is))?;
+        match &*handle.wishes.borrow() {
+            Wish::Be(pod) => Some(Arc::clone(pod)),
+            Wish::Gone => None,
+        }
+    }
+
     /// Those that shall be.
     pub fn living(&self) -> Vec<Arc<Pod>> {
         let inner = self.inner.lock();
