@@ -215,6 +215,9 @@ pub const CERTIFICATE_PATIENCE: Duration = Duration::from_secs(900);
 pub const CERTIFICATE_PAUSE_MIN: Duration = Duration::from_secs(2);
 /// up to this.
 pub const CERTIFICATE_PAUSE_MAX: Duration = Duration::from_secs(32);
+/// A certificate that is due is kept for half of what is left of its life, but no longer than this: it may just have
+/// been signed.
+pub const CERTIFICATE_RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// Attempts to get a first certificate: with the pauses between them about a quarter of an hour.
 pub const BOOTSTRAP_ATTEMPTS: u32 = 30;
 /// Between two looks at the clock while a certificate is still good.

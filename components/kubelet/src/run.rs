@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use mainstay_client::leader::Fence;
 use mainstay_client::metrics::Metrics;
 use mainstay_client::{Access, AccessError, AccessOptions, Events, Informer, Informers, release};
@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use crate::admit::{Admission, NodeView};
 use crate::certificates::{BootstrapError, Keeping, Serving, keep as keep_certificates, obtain};
 use crate::cgroups::Cgroups;
 use crate::config::Options;
@@ -25,15 +26,15 @@ use crate::limits::{
     REQUESTS_MAX, RUNTIME_RETRY,
 };
 use crate::node::{
-    Identity, Machine, Registration, allocatable, keep_lease, keep_registered, own_address,
+    Identity, Machine, Registration, allocatable, keep_lease, keep_registered, labels, own_address,
     read_machine,
 };
 use crate::report::Statuses;
 use crate::runtime::{Images, Relister};
 use crate::server::{Host, PairFiles, Server, ServerError, ServingError, shown};
 use crate::sources::{
-    Files, Mirrors, Server as ManifestServer, ServerError as ManifestError, Spoken, follow_api,
-    follow_files, follow_server,
+    Files, ManifestServer, ManifestServerError, Mirrors, Spoken, follow_api, follow_files,
+    follow_server,
 };
 use crate::spec::{Layout, NodeFacts, ResolvConf};
 use crate::volumes::Volumes;
@@ -47,7 +48,7 @@ pub enum Ended {
     #[error("client certificate: {0}")]
     Certificate(#[from] BootstrapError),
     #[error("--manifest-url: {0}")]
-    Manifests(#[from] ManifestError),
+    Manifests(#[from] ManifestServerError),
     #[error("runtime: {0}")]
     Runtime(String),
     #[error("{0}: {1}")]
@@ -113,7 +114,16 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     started.map_err(Ended::Cgroups)?;
     let events = Events::start(client.clone(), "kubelet");
     let volumes = Volumes::new(client.clone(), events.clone(), facts.clone());
+    let own = NodeView {
+        name: node.clone(),
+        labels: labels(&identity, &machine),
+        taints: Vec::new(),
+        allocatable: facts.allocatable.clone(),
+    };
+    let nodes = informers.of_selected::<Node>(&format!("metadata.name={node}"));
+    let admission = Admission::new(client.clone(), nodes, own);
     let context = Arc::new(Context {
+        admission,
         facts,
         volumes: Arc::clone(&volumes),
         cgroups: Arc::clone(&cgroups),
@@ -207,8 +217,8 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     }
 }
 
-/// Takes the port of the kubelet's API, if there is to be one, and shows there the pair in files, unless the cluster
-/// is asked for one.
+/// Takes the port of the kubelet's API, with what is served there as certificate, if there is to be one: files, or what
+/// the cluster signs.
 async fn listen(
     options: &Options,
     identity: &mut Identity,
@@ -218,14 +228,15 @@ async fn listen(
     if !options.server.enabled {
         return Ok(None);
     }
-    let own = || {
-        let folder = &options.certificates.folder;
-        PairFiles::own(folder, &identity.name, &identity.addresses)
-    };
+    let certificates = &options.certificates;
     let pair = match &options.server.pair {
-        _ if options.certificates.rotate_serving => None,
+        _ if certificates.rotate_serving => None,
         Some(pair) => Some(pair.clone()),
-        None => Some(own()?),
+        None => Some(PairFiles::own(
+            &certificates.folder,
+            &identity.name,
+            &identity.addresses,
+        )?),
     };
     if let Some(pair) = &pair {
         pair.load(serving)?;
@@ -257,6 +268,10 @@ async fn follow(
 ) {
     context.services.synced().await;
     api.synced().await;
+    // What was taken before a new pod is looked at has its room.
+    for pod in api.cache().all() {
+        context.admission.resume(&pod);
+    }
     follow_api(&api, &pods, &mirrors);
     spoken.api();
     std::future::pending().await

@@ -17,6 +17,7 @@ use super::signing::{Purpose, SigningError, ask};
 use super::store::PairStore;
 use crate::limits::{
     CERTIFICATE_LOOK, CERTIFICATE_PATIENCE, CERTIFICATE_PAUSE_MAX, CERTIFICATE_PAUSE_MIN,
+    CERTIFICATE_RENEWAL_PAUSE_MAX,
 };
 
 /// Why there is no new certificate.
@@ -86,23 +87,18 @@ impl Rotation {
     /// Renews for ever.
     pub async fn run(self) {
         let mut pause = CERTIFICATE_PAUSE_MIN;
-        let mut earliest = Timestamp::MIN;
         loop {
+            let now = Timestamp::now();
             let due = match &*self.current.borrow() {
-                Some(pair) => pair.renewal(rand::random()).max(earliest),
-                None => Timestamp::now(),
+                Some(pair) => pair.renewal(rand::random()).max(earliest(now, pair.ends)),
+                None => now,
             };
             // In steps: a clock that was put forward must not be waited for.
             while let Some(left) = left(Timestamp::now(), due) {
                 sleep(left.min(CERTIFICATE_LOOK)).await;
             }
             match self.renew().await {
-                Ok(()) => {
-                    pause = CERTIFICATE_PAUSE_MIN;
-                    let now = Timestamp::now();
-                    let ends = self.current.borrow().as_ref().map_or(now, |pair| pair.ends);
-                    earliest = halfway(now, ends);
-                }
+                Ok(()) => pause = CERTIFICATE_PAUSE_MIN,
                 Err(error) => {
                     tracing::warn!(node = self.node, "no new certificate: {error}");
                     sleep(pause.mul_f64(1.0 + 0.1 * rand::random::<f64>())).await;
@@ -196,11 +192,12 @@ impl Rotation {
     }
 }
 
-/// Half of the time between two moments is over. Certificates that begin long before they are signed, as upstream's of
-/// some minutes do, are old enough to be renewed at once, and would be for ever.
-fn halfway(now: Timestamp, ends: Timestamp) -> Timestamp {
-    let left = ends.duration_since(now);
-    now.saturating_add(left / 2).unwrap_or(ends)
+/// Not before half of what is left is over. Certificates that begin some minutes before they are signed, as upstream's
+/// do, are old enough to be renewed at once if they are short, and would be for ever.
+fn earliest(now: Timestamp, ends: Timestamp) -> Timestamp {
+    let left = Duration::try_from(ends.duration_since(now)).unwrap_or_default();
+    let pause = (left / 2).min(CERTIFICATE_RENEWAL_PAUSE_MAX);
+    now.saturating_add(pause).unwrap_or(ends)
 }
 
 /// Until then; none if it is past.
@@ -216,8 +213,11 @@ mod tests {
     #[test]
     fn a_certificate_of_some_minutes_was_renewed_without_end() {
         let at = |second| Timestamp::from_second(second).expect("a time");
-        assert_eq!(halfway(at(100), at(160)), at(130));
-        assert!(halfway(at(100), at(100)) <= at(100));
+        assert_eq!(earliest(at(100), at(160)), at(130));
+        assert_eq!(earliest(at(100), at(100)), at(100));
+        assert_eq!(earliest(at(100), at(50)), at(100));
+        // One of a year that is late is not kept waiting.
+        assert_eq!(earliest(at(100), at(100_000)), at(400));
     }
 
     #[test]

@@ -132,7 +132,7 @@ fn page_name(size: u64) -> String {
 }
 
 /// Labels that every node has, and its own.
-pub(super) fn labels(identity: &Identity, machine: &Machine) -> BTreeMap<String, String> {
+pub fn labels(identity: &Identity, machine: &Machine) -> BTreeMap<String, String> {
     let mut all = identity.labels.clone();
     let known = [
         ("kubernetes.io/hostname", identity.hostname.as_str()),

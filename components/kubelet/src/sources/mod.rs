@@ -12,5 +12,5 @@ pub use api::follow_api;
 pub use files::{Files, follow_files};
 pub use manifest::{Origin, pod_of, pods_of};
 pub use mirror::Mirrors;
-pub use server::{Server, ServerError, follow_server};
+pub use server::{ManifestServer, ManifestServerError, follow_server};
 pub use spoken::Spoken;

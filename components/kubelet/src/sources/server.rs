@@ -26,12 +26,12 @@ use crate::worker::Pods;
 /// Why a server cannot be asked at all.
 #[derive(Debug, thiserror::Error)]
 #[error("TLS: {0}")]
-pub struct ServerError(#[from] kube::Error);
+pub struct ManifestServerError(#[from] kube::Error);
 
 type Ask = Box<dyn Fn(Request<Empty<Bytes>>) -> legacy::ResponseFuture + Send + Sync>;
 
 /// A server, and what it said last.
-pub struct Server {
+pub struct ManifestServer {
     url: Uri,
     headers: Vec<(HeaderName, HeaderValue)>,
     node: String,
@@ -42,16 +42,16 @@ pub struct Server {
 }
 
 /// Without headers, which may be secret.
-impl fmt::Debug for Server {
+impl fmt::Debug for ManifestServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
+        f.debug_struct("ManifestServer")
             .field("url", &self.url)
             .field("pods", &self.known.len())
             .finish_non_exhaustive()
     }
 }
 
-impl Server {
+impl ManifestServer {
     /// Trusts whom the system trusts.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Server {
         url: &Uri,
         headers: &[(HeaderName, HeaderValue)],
         node: &str,
-    ) -> Result<Self, ServerError> {
+    ) -> Result<Self, ManifestServerError> {
         let connector = Config::new(url.clone()).rustls_https_connector()?;
         let client = legacy::Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
@@ -147,7 +147,7 @@ impl Server {
 
 /// Hands on what the server says, until it is dropped. While it says nothing all stays as it was.
 pub async fn follow_server(
-    mut server: Server,
+    mut server: ManifestServer,
     every: Duration,
     pods: Pods,
     mirrors: Mirrors,
@@ -222,7 +222,7 @@ mod tests {
             HeaderName::from_static("x-token"),
             HeaderValue::from_static("abc"),
         );
-        let mut server = Server::new(&url, &[header], "n").expect("made");
+        let mut server = ManifestServer::new(&url, &[header], "n").expect("made");
         let (a, b) = (pod("a", "x"), pod("b", "x"));
         let both = list(&[a.clone(), b.clone()]);
         // What is answered, and how many are there and gone then; none for no change at all.

@@ -1,7 +1,7 @@
 //! A node: a machine, its kubelet, and a cluster around it.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub(crate) const DONE: Duration = Duration::from_secs(60);
 /// Dropped in this order: the kubelet first.
 pub(crate) struct Node {
     kubelet: Option<Process>,
+    /// Flags of the kubelet that are not the same for all.
+    flags: Vec<String>,
     pub(crate) machine: Machine,
     pub(crate) world: World,
     pub(crate) scene: Scene,
@@ -27,12 +29,26 @@ pub(crate) struct Node {
 impl Node {
     /// `None` where there can be none.
     pub(crate) async fn start() -> Option<Self> {
-        let world = World::start().await;
+        Self::start_in(World::start().await, |world, _| {
+            vec![format!(
+                "--kubeconfig={}",
+                world.server.kubeconfig().display()
+            )]
+        })
+        .await
+    }
+
+    /// In a world, with flags that say who the kubelet is; they may name files in the machine's folder.
+    pub(crate) async fn start_in(
+        world: World,
+        flags: impl FnOnce(&World, &Path) -> Vec<String>,
+    ) -> Option<Self> {
         let machine = Machine::start(world.server.port()).await?;
         let scene = world.scene().await;
         fs::create_dir(machine.dir.path().join("manifests")).unwrap();
         let mut node = Self {
             kubelet: None,
+            flags: flags(&world, machine.dir.path()),
             machine,
             world,
             scene,
@@ -57,7 +73,6 @@ impl Node {
         let dir = self.machine.dir.path().display().to_string();
         let program = built();
         let flags = [
-            format!("--kubeconfig={}", self.world.server.kubeconfig().display()),
             format!(
                 "--container-runtime-endpoint=unix://{}",
                 self.machine.socket().display()
@@ -72,7 +87,7 @@ impl Node {
         ];
         let words: Vec<&str> = [program.to_str().unwrap()]
             .into_iter()
-            .chain(flags.iter().map(String::as_str))
+            .chain(flags.iter().chain(&self.flags).map(String::as_str))
             .collect();
         let mut command = self.machine.inside(&words);
         let log = File::options()
@@ -87,6 +102,11 @@ impl Node {
     /// SIGKILL.
     pub(crate) fn kill_kubelet(&mut self) {
         self.kubelet = None;
+    }
+
+    /// What it said, over all its lives.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     fn log_path(&self) -> PathBuf {
