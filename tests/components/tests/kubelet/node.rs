@@ -19,6 +19,8 @@ pub(crate) const DONE: Duration = Duration::from_secs(60);
 /// Dropped in this order: the kubelet first.
 pub(crate) struct Node {
     kubelet: Option<Process>,
+    /// Flags beside those that all have.
+    flags: Vec<String>,
     pub(crate) machine: Machine,
     pub(crate) world: World,
     pub(crate) scene: Scene,
@@ -27,12 +29,18 @@ pub(crate) struct Node {
 impl Node {
     /// `None` where there can be none.
     pub(crate) async fn start() -> Option<Self> {
+        Self::start_with(|_| Vec::new()).await
+    }
+
+    /// With more flags of the kubelet.
+    pub(crate) async fn start_with(flags: impl Fn(&World) -> Vec<String>) -> Option<Self> {
         let world = World::start().await;
         let machine = Machine::start(world.server.port()).await?;
         let scene = world.scene().await;
         fs::create_dir(machine.dir.path().join("manifests")).unwrap();
         let mut node = Self {
             kubelet: None,
+            flags: flags(&world),
             machine,
             world,
             scene,
@@ -72,7 +80,7 @@ impl Node {
         ];
         let words: Vec<&str> = [program.to_str().unwrap()]
             .into_iter()
-            .chain(flags.iter().map(String::as_str))
+            .chain(flags.iter().chain(&self.flags).map(String::as_str))
             .collect();
         let mut command = self.machine.inside(&words);
         let log = File::options()
