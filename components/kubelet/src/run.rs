@@ -20,7 +20,7 @@ use crate::cgroups::Cgroups;
 use crate::config::Options;
 use crate::context::Context;
 use crate::healthz::{Looked, serve_healthz};
-use crate::keep::{ImageGc, LogLimits, remove_containers, rotate_logs};
+use crate::keep::{ImageGc, LogLimits, remove_containers, remove_dangling, rotate_logs};
 use crate::limits::{
     CLEAN_INTERVAL, CONTAINERS_INTERVAL, IMAGES_INTERVAL, LOGS_INTERVAL, RELIST_INTERVAL,
     REQUESTS_MAX, RUNTIME_RETRY,
@@ -73,7 +73,8 @@ pub enum Ended {
 /// If it cannot start, or a part of it has failed.
 pub async fn run(options: Options) -> Result<(), Ended> {
     let metrics = Metrics::default();
-    for folder in [&options.root, &options.logs] {
+    let links = options.logs.with_file_name("containers");
+    for folder in [&options.root, &options.logs, &links] {
         let made = tokio::fs::create_dir_all(folder).await;
         made.map_err(|error| Ended::Folder(folder.clone(), error))?;
     }
@@ -306,6 +307,7 @@ async fn relist(context: Arc<Context>, pods: Pods, looked: Looked, spoken: Spoke
 
 /// Keeps the machine from filling up.
 fn keep(runtime: Runtime, options: &Options) -> impl Future<Output = ()> + use<> {
+    let links = options.logs.with_file_name("containers");
     let limits = LogLimits {
         size: options.log_size,
         files: options.log_files,
@@ -323,7 +325,12 @@ fn keep(runtime: Runtime, options: &Options) -> impl Future<Output = ()> + use<>
         loop {
             let done = tokio::select! {
                 _ = logs.tick() => rotate_logs(&runtime, limits).await,
-                _ = containers.tick() => remove_containers(&runtime).await,
+                _ = containers.tick() => {
+                    if let Err(error) = remove_dangling(&links) {
+                        tracing::warn!("{}: {error}", links.display());
+                    }
+                    remove_containers(&runtime).await
+                }
                 _ = disk.tick() => images.round().await.map(drop),
             };
             if let Err(error) = done {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use mainstay_tests::ports::Port;
 use mainstay_tests::process::Process;
 use mainstay_tests::wait::wait_until;
 use tempfile::TempDir;
@@ -127,6 +128,34 @@ impl Machine {
         self.relays.push(Process::spawn(command).unwrap());
         let command = self.inside(&["socat", &inside[0], &inside[1]]);
         self.relays.push(Process::spawn(command).unwrap());
+    }
+
+    /// What listens on a port of the loopback inside can be reached outside at another.
+    pub(crate) async fn expose(&mut self, port: u16) -> Port {
+        let outer = Port::take();
+        let socket = self.path(&format!("expose-{port}.sock"));
+        let inside = [
+            format!("UNIX-LISTEN:{},fork", socket.display()),
+            format!("TCP:127.0.0.1:{port}"),
+        ];
+        let outside = [
+            format!(
+                "TCP-LISTEN:{},bind=127.0.0.1,fork,reuseaddr",
+                outer.number()
+            ),
+            format!("UNIX-CONNECT:{}", socket.display()),
+        ];
+        let command = self.inside(&["socat", &inside[0], &inside[1]]);
+        self.relays.push(Process::spawn(command).unwrap());
+        let mut command = Command::new("socat");
+        command.args(outside).stdin(Stdio::null());
+        self.relays.push(Process::spawn(command).unwrap());
+        let up = async || {
+            let stream = tokio::net::TcpStream::connect(("127.0.0.1", outer.number())).await;
+            (socket.exists() && stream.is_ok()).then_some(())
+        };
+        wait_until("a port is exposed", Duration::from_secs(60), up).await;
+        outer
     }
 
     fn configure(&self) {

@@ -29,11 +29,16 @@ pub(crate) struct Node {
 impl Node {
     /// `None` where there can be none.
     pub(crate) async fn start() -> Option<Self> {
+        Self::start_with(|_| Vec::new()).await
+    }
+
+    /// With more flags of the kubelet.
+    pub(crate) async fn start_with(flags: impl FnOnce(&World) -> Vec<String>) -> Option<Self> {
         Self::start_in(World::start().await, |world, _| {
-            vec![format!(
-                "--kubeconfig={}",
-                world.server.kubeconfig().display()
-            )]
+            let kubeconfig = world.server.kubeconfig();
+            let mut all = vec![format!("--kubeconfig={}", kubeconfig.display())];
+            all.extend(flags(world));
+            all
         })
         .await
     }
