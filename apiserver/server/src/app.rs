@@ -119,6 +119,7 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
         flags.kubelet_timeout,
     )?);
     let room = Room::new(ending.clone());
+    let pods = Backend::new(Dialer::new(towards_pods(), POD_DIAL_TIMEOUT));
     let registry = Arc::new(Registry {
         caches: caches(&client, &keys),
         parsed: Parsed::default(),
@@ -139,9 +140,10 @@ async fn serve(flags: &Flags) -> Result<(), Failure> {
         identity: Arc::clone(&identity),
         components: Components {
             client: client.clone(),
+            masters: pods.clone(),
         },
         kubelets: Arc::clone(&kubelets),
-        pods: Backend::new(Dialer::new(towards_pods(), POD_DIAL_TIMEOUT)),
+        pods,
         room: room.clone(),
         metrics: Arc::clone(&metrics),
         watch_seconds: flags.min_request_timeout,

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
 use mainstay_apistore::Client;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::limits::COMPONENT_PAGE_BYTES_MAX;
+use crate::proxy::{Backend, Location, Outgoing};
 
 /// Where the others answer on a master, as upstream: name and port of 127.0.0.1.
 const OTHERS: [(&str, u16); 2] = [("controller-manager", 10_257), ("scheduler", 10_259)];
@@ -16,18 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Components {
     pub(crate) client: Client,
+    /// The way to the others, whose certificates nobody verifies, as upstream.
+    pub(crate) masters: Backend,
 }
 
 impl Components {
     pub(crate) async fn list(&self) -> Vec<Value> {
         let mut all = Vec::new();
         for (name, port) in OTHERS {
-            let connected = timeout(PATIENCE, TcpStream::connect(("127.0.0.1", port))).await;
-            let failure = match connected {
-                Ok(Ok(_)) => None,
-                Ok(Err(e)) => Some(dial(port, &reason(&e))),
-                Err(_) => Some(dial(port, "i/o timeout")),
-            };
+            let failure = failure(&self.masters, port).await;
             all.push(status(name, failure, None));
         }
         for (at, member) in self.client.health().await.into_iter().enumerate() {
@@ -43,15 +44,34 @@ impl Components {
     }
 }
 
-/// Why a component could not be asked, in the words of Go's HTTP client.
-fn dial(port: u16, why: &str) -> String {
-    format!("Get \"https://127.0.0.1:{port}/healthz\": dial tcp 127.0.0.1:{port}: {why}")
-}
-
-fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
-        _ => format!("connect: {error}"),
+/// What is wrong with a component on this master, if anything.
+async fn failure(masters: &Backend, port: u16) -> Option<String> {
+    let location = Location {
+        secure: true,
+        host: "127.0.0.1".to_owned(),
+        port: port.to_string(),
+        path: "/healthz".to_owned(),
+        query: String::new(),
+    };
+    let failed = |why: &dyn std::fmt::Display| Some(format!("Get {:?}: {why}", location.url()));
+    let mut request = Request::new(Outgoing::Nothing);
+    match location.uri() {
+        Ok(uri) => *request.uri_mut() = uri,
+        Err(e) => return failed(&e),
+    }
+    let asked = async {
+        let response = masters.send(request).await.map_err(|e| e.to_string())?;
+        let code = response.status();
+        let body = Limited::new(response.into_body(), COMPONENT_PAGE_BYTES_MAX);
+        let body = body.collect().await.map_err(|e| e.to_string())?;
+        let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        Ok::<_, String>((code, text))
+    };
+    match timeout(PATIENCE, asked).await {
+        Ok(Ok((StatusCode::OK, _))) => None,
+        Ok(Ok((_, text))) => Some(text),
+        Ok(Err(e)) => failed(&e),
+        Err(_) => failed(&format_args!("dial tcp 127.0.0.1:{port}: i/o timeout")),
     }
 }
 

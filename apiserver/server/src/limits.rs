@@ -98,5 +98,7 @@ pub(crate) const STREAM_PONGS_MAX: usize = 8;
 pub(crate) const COMMAND_STATUS_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a failure that a kubelet tells: upstream's number.
 pub(crate) const KUBELET_FAILURE_BYTES_MAX: usize = 50_000;
+/// Bytes of what another component says of its health.
+pub(crate) const COMPONENT_PAGE_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a tag in a page that is passed on, beyond which it is passed on as it is.
 pub(crate) const TAG_BYTES_MAX: usize = 64 << 10;

@@ -116,6 +116,7 @@ where
                         if status.len() + bytes.len() > COMMAND_STATUS_BYTES_MAX {
                             return Err("the status of the command is too long".to_owned());
                         }
+                        self.activity.touch();
                         status.extend_from_slice(&bytes);
                     }
                     Event::Data { stream, bytes } => self.output(stream, &bytes).await?,
@@ -152,7 +153,8 @@ where
                 },
             };
             match read {
-                Ok(read) if read > 0 => self.activity.touch(),
+                // Signs of life alone keep nothing alive: data is noted where it is sent on.
+                Ok(read) if read > 0 => {}
                 // The last word may be here although its stream did not end in good order.
                 _ if !status.is_empty() => return Ok(status::decode(&status)),
                 Ok(_) => return Err("the connection to the kubelet ended".to_owned()),

@@ -84,12 +84,8 @@ fn as_spdy(passing: &Passing<'_>) -> HeaderMap {
 
 /// Whether an answer says that SPDY is spoken from now on.
 pub(super) fn is_spdy(headers: &HeaderMap) -> bool {
-    let has = |mut all: Box<dyn Iterator<Item = &str> + '_>, text: &str| {
-        all.any(|word| word.to_ascii_lowercase().contains(text))
-    };
-    let connection = words(headers, &http::header::CONNECTION);
-    let upgrade = words(headers, &UPGRADE);
-    has(Box::new(connection), "upgrade") && has(Box::new(upgrade), "spdy/3.1")
+    let mut named = words(headers, &UPGRADE);
+    headers::is_upgrade(headers) && named.any(|name| name.eq_ignore_ascii_case(spdy::NAME))
 }
 
 async fn join(client: OnUpgrade, server: OnUpgrade, room: Room, _place: Place) {
