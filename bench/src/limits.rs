@@ -44,6 +44,8 @@ pub(crate) const STACK_LOADERS: usize = 4;
 pub(crate) const STACK_LOAD_PAUSE: Duration = Duration::from_millis(20);
 /// Services that are being created at a time.
 pub(crate) const SERVICE_CREATES: usize = 16;
+/// A proxy that has had nothing to do for so long writes the next change at once.
+pub(crate) const SERVICE_QUIET: Duration = Duration::from_millis(1_500);
 /// For a service to answer on a node.
 pub(crate) const SERVICE_ANSWERS_TIMEOUT: Duration = Duration::from_secs(60);
 /// For one attempt at it.

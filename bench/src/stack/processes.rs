@@ -9,7 +9,6 @@ use crate::usage::Gauge;
 /// Those of one host that do the same.
 #[derive(Debug)]
 pub(crate) struct Group {
-    pub(crate) host: String,
     pub(crate) is_master: bool,
     pub(crate) name: String,
     pub(crate) gauge: Gauge,
@@ -33,7 +32,6 @@ pub(crate) fn groups(hosts: &[Host]) -> Vec<Group> {
         groups.entry((host, role(&line))).or_default().push(id);
     }
     let each = groups.into_iter().map(|((host, name), ids)| Group {
-        host: hosts[host].name.clone(),
         is_master: hosts[host].is_master,
         name,
         gauge: Gauge::new(ids),

@@ -14,7 +14,7 @@ use super::cluster::Cluster;
 use super::pods::Watcher;
 use super::processes::groups;
 use super::report::{self, Share, Times};
-use super::services::Town;
+use super::services::{After, Town};
 use crate::compare::say;
 use crate::interrupt::rest;
 use crate::latency::Latency;
@@ -151,7 +151,9 @@ async fn work(plan: &Plan, cluster: &Cluster, times: &mut Vec<Times>) -> Result<
     let mut town = Town::build(&client, &cluster.hosts()?).await?;
     for &count in &plan.services {
         town.grow(count).await?;
-        told(times, vec![town.measure(plan.samples).await?]);
+        for after in [After::Quiet, After::Change] {
+            told(times, vec![town.measure(plan.samples, after).await?]);
+        }
     }
     Ok(())
 }

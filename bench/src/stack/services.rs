@@ -24,8 +24,8 @@ use super::report::Times;
 use crate::interrupt;
 use crate::latency::Latency;
 use crate::limits::{
-    POD_RUNS_TIMEOUT, POLL_MAX, SERVICE_ANSWERS_TIMEOUT, SERVICE_CREATES, SERVICE_TRY_PAUSE,
-    SERVICE_TRY_TIMEOUT,
+    POD_RUNS_TIMEOUT, POLL_MAX, SERVICE_ANSWERS_TIMEOUT, SERVICE_CREATES, SERVICE_QUIET,
+    SERVICE_TRY_PAUSE, SERVICE_TRY_TIMEOUT,
 };
 
 const PORT: u16 = 80;
@@ -80,11 +80,12 @@ impl Town {
         Ok(())
     }
 
-    /// Adds endpoints to services that have none, one at a time, and waits until each is answered.
+    /// Adds endpoints to services that have none, one at a time, and waits until each is answered. A proxy writes rules
+    /// at most once a second: what comes after a quiet second need not wait for its turn.
     ///
     /// # Errors
     /// If a service does not answer.
-    pub(crate) async fn measure(&mut self, samples: u64) -> Result<Times> {
+    pub(crate) async fn measure(&mut self, samples: u64, after: After) -> Result<Times> {
         let count = self.count;
         let mut latency = Latency::new();
         for number in 0..samples {
@@ -92,6 +93,9 @@ impl Town {
             let to = self.service(&name).await?;
             // Refused is what is known, and leads nowhere.
             self.asker.until(to, Answer::Refused).await?;
+            if after == After::Quiet {
+                sleep(SERVICE_QUIET).await;
+            }
             self.endpoint(&name).await?;
             let there = Instant::now();
             let answered = self.asker.until(to, Answer::Good).await?;
@@ -99,7 +103,12 @@ impl Town {
             latency.record(u64::try_from(ns).unwrap_or(u64::MAX));
         }
         self.count += samples;
-        let what = format!("endpoint in the API → answered on another node, {count} services");
+        let when = match after {
+            After::Quiet => "after a quiet second",
+            After::Change => "right after another change",
+        };
+        let what =
+            format!("endpoint in the API → answered on another node, {count} services, {when}");
         Ok(Times::of(&what, &latency))
     }
 
@@ -158,6 +167,14 @@ async fn serve(client: &Client, node: &str) -> Result<String> {
         );
         sleep(POLL_MAX).await;
     }
+}
+
+/// What a proxy did before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    Quiet,
+    /// It has only just written the service.
+    Change,
 }
 
 /// What came of a connection.

@@ -50,14 +50,17 @@ impl Written {
         self.acknowledged.iter().map(|(_, took)| *took).collect()
     }
 
-    /// The longest time between two acknowledgements of which the second was after `since`.
+    /// The longest time between two acknowledgements of which the second was after `since`, and how long after `since` it
+    /// began.
     #[must_use]
-    pub fn gap(&self, since: Instant) -> Duration {
+    pub fn gap(&self, since: Instant) -> (Duration, Duration) {
         let pairs = self.acknowledged.windows(2);
         let gaps = pairs.filter(|pair| pair[1].0 >= since);
-        gaps.map(|pair| pair[1].0 - pair[0].0)
-            .max()
-            .unwrap_or_default()
+        let gaps = gaps.map(|pair| {
+            let begun = pair[0].0.saturating_duration_since(since);
+            (pair[1].0 - pair[0].0, begun)
+        });
+        gaps.max().unwrap_or_default()
     }
 }
 

@@ -20,7 +20,7 @@ pub const ASKED_MAX: usize = 200_000;
 /// The longest answer that is read, in bytes.
 pub const ANSWER_BYTES_MAX: u64 = 16 << 10;
 /// Requests after which one speaks of "going on".
-pub const ASKED_MORE: usize = 100;
+pub const ASKED_MORE: usize = 40;
 
 /// Between two writes to the API.
 pub const WRITE_PAUSE: Duration = Duration::from_millis(50);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::Findings;
 use super::ground::Ground;
 use super::watch::Watch;
+use crate::stack::figures::seconds;
 use crate::stack::{Figures, Written};
 
 /// How long the API may be gone for a client that asks on: an election, a balancer that notices, and a busy machine.
@@ -15,26 +16,12 @@ const GAP_MAX: Duration = Duration::from_secs(20);
 pub(super) async fn each(ground: &Ground<'_>, rounds: usize) -> Findings {
     let mut gaps = Vec::new();
     let mut books = Vec::new();
+    let mut each = Vec::new();
     for _ in 0..rounds {
         for master in ground.stack.masters().into_keys() {
-            let watch = Watch::begin(ground).await;
-            let ledger = ground.ledger(&master).await;
-            let killed = Instant::now();
-            ground.stack.mainstay(&["kill", &master]).await;
-            ledger.goes_on().await;
-            ground.stack.mainstay(&["start", &master]).await;
-            ground.stack.masters_ready().await;
-            ledger.goes_on().await;
-            let written = ledger.end().await;
-            gaps.push(written.gap(killed));
-            assert!(
-                written.gap(killed) < GAP_MAX,
-                "no write for {:?} after the end of {master}: {:?}",
-                written.gap(killed),
-                written.errors
-            );
-            books.push(written);
-            watch.undisturbed(&format!("{master} died")).await;
+            let written = one(ground, &master, &mut each).await;
+            gaps.push(written.0);
+            books.push(written.1);
         }
     }
     let gaps: Figures = gaps.into_iter().collect();
@@ -43,7 +30,34 @@ pub(super) async fn each(ground: &Ground<'_>, rounds: usize) -> Findings {
         ("API gap p50 / p99 / max".to_owned(), gaps.to_string()),
     ];
     findings.extend(told(&books));
+    findings.extend(each);
     findings
+}
+
+/// One of them, until it is back. Returns the longest time without a write, and all writes.
+async fn one(ground: &Ground<'_>, master: &str, findings: &mut Findings) -> (Duration, Written) {
+    let stack = ground.stack;
+    let watch = Watch::begin(ground).await;
+    let ledger = ground.ledger(master).await;
+    let killed = Instant::now();
+    stack.mainstay(&["kill", master]).await;
+    ledger.goes_on().await;
+    let back = killed.elapsed();
+    stack.mainstay(&["start", master]).await;
+    stack.masters_ready().await;
+    ledger.goes_on().await;
+    let written = ledger.end().await;
+    let (gap, begun) = written.gap(killed);
+    assert!(
+        gap < GAP_MAX,
+        "no write for {gap:?} after the end of {master}: {:?}",
+        written.errors
+    );
+    watch.undisturbed(&format!("{master} died")).await;
+    let [long, begun, back] = [gap, begun, back].map(seconds);
+    let told = format!("{long}, from {begun} after; switched on again after {back}");
+    findings.push((format!("gap by the end of {master}"), told));
+    (gap, written)
 }
 
 /// The second goes when the first has only just come back.
@@ -60,16 +74,13 @@ pub(super) async fn two(ground: &Ground<'_>) -> Findings {
     ledger.goes_on().await;
     let written = ledger.end().await;
     watch.undisturbed("two masters died in turn").await;
-    let gap = written.gap(killed);
+    let (gap, _) = written.gap(killed);
     assert!(
         gap < GAP_MAX * 2,
         "no write for {gap:?}: {:?}",
         written.errors
     );
-    let mut findings = vec![(
-        "longest API gap".to_owned(),
-        crate::stack::figures::seconds(gap),
-    )];
+    let mut findings = vec![("longest API gap".to_owned(), seconds(gap))];
     findings.extend(told(&[written]));
     findings
 }
