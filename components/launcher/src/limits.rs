@@ -32,6 +32,9 @@ pub const CERTIFICATE_DAYS: i64 = 365;
 /// Days before its end from which on `up` makes a new certificate.
 pub const CERTIFICATE_DAYS_LEFT_MIN: i64 = 30;
 
+/// Life of the token with which workers join, from each `up` on; as kubeadm's.
+pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3_600);
+
 /// Port of an apiserver on its host.
 pub const API_PORT: u16 = 6_443;
 /// Port of 127.0.0.1 on every host where its balancer listens.

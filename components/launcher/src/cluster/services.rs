@@ -147,6 +147,11 @@ fn apiserver(cluster: &Cluster, host: &Host) -> Service {
         format!("--service-account-signing-key-file={PKI}/sa.key"),
         format!("--service-cluster-ip-range={}", cluster.service_cidr),
         "--enable-bootstrap-token-auth=true".to_owned(),
+        format!("--kubelet-client-certificate={PKI}/apiserver-kubelet-client.crt"),
+        format!("--kubelet-client-key={PKI}/apiserver-kubelet-client.key"),
+        format!("--kubelet-certificate-authority={PKI}/ca.crt"),
+        // Names of hosts are known on hosts only, and their certificates have the addresses, too.
+        "--kubelet-preferred-address-types=InternalIP,Hostname".to_owned(),
     ];
     ours("apiserver", "apiserver", arguments)
 }
@@ -222,7 +227,15 @@ fn network(cluster: &Cluster, host: &Host) -> Service {
 
 fn kubelet(cluster: &Cluster, host: &Host) -> Service {
     let arguments = vec![
+        format!("--bootstrap-kubeconfig={CONFIGS}/bootstrap-kubelet.kubeconfig"),
         format!("--kubeconfig={CONFIGS}/kubelet.kubeconfig"),
+        "--rotate-certificates=true".to_owned(),
+        format!("--tls-cert-file={PKI}/kubelet-serving.crt"),
+        format!("--tls-private-key-file={PKI}/kubelet-serving.key"),
+        format!("--client-ca-file={PKI}/ca.crt"),
+        "--anonymous-auth=false".to_owned(),
+        "--authentication-token-webhook=true".to_owned(),
+        "--authorization-mode=Webhook".to_owned(),
         format!("--hostname-override={}", host.name),
         format!("--node-ip={}", host.address),
         format!("--cluster-dns={}", cluster.service(DNS_SERVICE)),

@@ -5,14 +5,25 @@ use base64::engine::general_purpose::STANDARD;
 
 /// For `user` at `url`; certificates and key are PEM.
 pub(crate) fn kubeconfig(url: &str, user: &str, ca: &str, cert: &str, key: &str) -> String {
-    let encode = |text: &str| STANDARD.encode(text);
+    let credentials = format!(
+        "client-certificate-data: {}\n    client-key-data: {}",
+        STANDARD.encode(cert),
+        STANDARD.encode(key)
+    );
+    of(url, user, ca, &credentials)
+}
+
+/// The same for who has a token only.
+pub(crate) fn token_kubeconfig(url: &str, user: &str, ca: &str, token: &str) -> String {
+    of(url, user, ca, &format!("token: {token}"))
+}
+
+fn of(url: &str, user: &str, ca: &str, credentials: &str) -> String {
+    let ca = STANDARD.encode(ca);
     format!(
         "apiVersion: v1\nkind: Config\nclusters:\n- name: mainstay\n  cluster:\n    server: {url}\n    \
-         certificate-authority-data: {}\nusers:\n- name: {user}\n  user:\n    client-certificate-data: {}\n    \
-         client-key-data: {}\ncontexts:\n- name: mainstay\n  context:\n    cluster: mainstay\n    user: {user}\n\
-         current-context: mainstay\n",
-        encode(ca),
-        encode(cert),
-        encode(key)
+         certificate-authority-data: {ca}\nusers:\n- name: {user}\n  user:\n    {credentials}\n\
+         contexts:\n- name: mainstay\n  context:\n    cluster: mainstay\n    user: {user}\n\
+         current-context: mainstay\n"
     )
 }

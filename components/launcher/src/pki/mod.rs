@@ -4,7 +4,9 @@
 mod authority;
 mod kubeconfig;
 mod places;
+mod token;
 
 pub(crate) use authority::{Authority, Leaf};
-pub(crate) use kubeconfig::kubeconfig;
+pub(crate) use kubeconfig::{kubeconfig, token_kubeconfig};
 pub(crate) use places::{ensure, equip, equip_machine};
+pub(crate) use token::Token;

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 use rcgen::KeyPair;
 
-use super::{Authority, Leaf, kubeconfig};
+use super::{Authority, Leaf, Token, kubeconfig, token_kubeconfig};
 use crate::cluster::{Cluster, Host};
 use crate::files;
 use crate::limits::BALANCER_PORT;
@@ -135,7 +135,7 @@ pub(crate) fn equip(cluster: &Cluster, host: &Host) -> Result<()> {
     copy(&cluster.folders().pki(), &pki, "ca.crt", 0o644)?;
     match host.is_master() {
         true => equip_master(cluster, &authorities, host, &home)?,
-        false => equip_worker(&authorities, host, &home)?,
+        false => equip_worker(cluster, &authorities, host, &home)?,
     }
     let user = format!("mainstay:network:{}", host.name);
     let leaf = client(&user, &["mainstay:network"]);
@@ -194,11 +194,24 @@ fn equip_master(
     Ok(())
 }
 
-fn equip_worker(authorities: &Authorities, host: &Host, home: &Path) -> Result<()> {
+fn equip_worker(
+    cluster: &Cluster,
+    authorities: &Authorities,
+    host: &Host,
+    home: &Path,
+) -> Result<()> {
     let user = format!("system:node:{}", host.name);
     let authority = &authorities.cluster;
+    // Its kubelet asks for its own certificate, and keeps that and its kubeconfig itself.
+    let bootstrap = token_kubeconfig(
+        &local(BALANCER_PORT),
+        "kubelet-bootstrap",
+        &authority.pem()?,
+        &Token::of(cluster)?.text(),
+    );
+    let path = home.join("bootstrap-kubelet.kubeconfig");
+    files::update(&path, bootstrap.as_bytes(), 0o600)?;
     for (name, leaf) in [
-        ("kubelet", client(&user, &["system:nodes"])),
         ("proxy", client("system:kube-proxy", &[])),
         ("fake-nodes", client("mainstay:fake-nodes", &[])),
     ] {
@@ -296,7 +309,7 @@ mod tests {
             assert!(has("master-1", file), "{file}");
         }
         for file in [
-            "kubelet.kubeconfig",
+            "bootstrap-kubelet.kubeconfig",
             "proxy.kubeconfig",
             "pki/kubelet-serving.key",
         ] {

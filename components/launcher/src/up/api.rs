@@ -7,20 +7,21 @@ use http::Request;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
 use kube::{Client, Config};
 use serde_json::Value;
+use time::OffsetDateTime;
 use tokio::time::sleep;
 
-use super::rights::rights;
-use super::system;
+use super::{rights, system};
 use crate::cluster::{Cluster, Host, Means};
 use crate::limits::{
     DNS_PATIENCE, NAMES_SHOWN_MAX, POLL_PAUSE, PROGRESS_PAUSE, READY_PATIENCE, SERVING_PATIENCE,
 };
+use crate::pki::Token;
 use crate::screen::say;
 
 /// A client with the administrator's kubeconfig.
@@ -82,8 +83,12 @@ fn leads(lease: &Lease) -> bool {
 
 /// Creates what must be there before others start, and what runs as pods.
 pub(super) async fn furnish(client: &Client, cluster: &Cluster, means: Means) -> Result<()> {
-    for object in rights() {
+    for object in rights::rights() {
         create(client, object).await?;
+    }
+    if cluster.embedded.is_none() {
+        let token = rights::token(&Token::of(cluster)?, OffsetDateTime::now_utc())?;
+        replace(client, token).await?;
     }
     if means.containers && means.dns && cluster.embedded.is_none() {
         for object in system::dns(cluster) {
@@ -93,16 +98,37 @@ pub(super) async fn furnish(client: &Client, cluster: &Cluster, means: Means) ->
     Ok(())
 }
 
-/// Creates an object, unless it is there.
-async fn create(client: &Client, object: Value) -> Result<()> {
+/// An object, and where it belongs.
+fn placed(client: &Client, object: Value) -> Result<(Api<DynamicObject>, DynamicObject)> {
     let object: DynamicObject = serde_json::from_value(object)?;
     let types = object.types.clone().context("an object without a kind")?;
     let gvk = kube::core::GroupVersionKind::try_from(&types)?;
     let resource = ApiResource::from_gvk(&gvk);
-    let api: Api<DynamicObject> = match &object.metadata.namespace {
+    let api = match &object.metadata.namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     };
+    Ok((api, object))
+}
+
+/// Creates an object, or lets the one that is there have what this one has.
+async fn replace(client: &Client, object: Value) -> Result<()> {
+    let (api, wanted) = placed(client, object.clone())?;
+    let name = wanted.metadata.name.unwrap_or_default();
+    let patched = api
+        .patch(&name, &PatchParams::default(), &Patch::Merge(&object))
+        .await;
+    match patched {
+        Err(kube::Error::Api(status)) if status.code == 404 => create(client, object).await,
+        other => other
+            .map(|_| ())
+            .with_context(|| format!("changing {name}")),
+    }
+}
+
+/// Creates an object, unless it is there.
+async fn create(client: &Client, object: Value) -> Result<()> {
+    let (api, object) = placed(client, object)?;
     // Asked first: a service that is there already is refused for its address before it is for its name.
     let name = object.metadata.name.clone().unwrap_or_default();
     if api.get_opt(&name).await?.is_some() {
