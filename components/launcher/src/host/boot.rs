@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use super::Process;
+use super::cgroups::INNER;
 use crate::cluster::{Cluster, Host};
 use crate::command::run;
 use crate::files;
@@ -172,7 +173,7 @@ fn cgroups(disk: &Path) -> Result<()> {
     if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
         run("mount", &["-t", "cgroup2", "cgroup2", &root])?;
         // A group with others below it may have no processes of its own.
-        let own = Path::new(&root).join("host");
+        let own = Path::new(&root).join(INNER);
         files::folder(&own)?;
         let file = own.join("cgroup.procs");
         fs::write(&file, "0").with_context(|| file.display().to_string())?;

@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use rustix::io::Errno;
 
 use crate::files;
 use crate::limits::{KILL_PATIENCE, POLL_PAUSE};
+
+/// The group of a host's own processes below its group, in version 2.
+pub(super) const INNER: &str = "host";
 
 /// Folders below which clusters may have cgroups.
 pub(crate) fn bases() -> Vec<PathBuf> {
@@ -58,6 +62,9 @@ pub(super) fn join(bases: &[PathBuf], cluster: &str, host: &str) -> Result<()> {
         let group = base.join(cluster);
         let own = group.join(host);
         files::folder(&own)?;
+        for above in [base, &group] {
+            let_through(above);
+        }
         // In version 1 a new group may use no CPU until it is told which.
         for (parent, child) in [(base, &group), (&group, &own)] {
             for file in ["cpuset.cpus", "cpuset.mems"] {
@@ -66,6 +73,45 @@ pub(super) fn join(bases: &[PathBuf], cluster: &str, host: &str) -> Result<()> {
         }
         let file = own.join("cgroup.procs");
         fs::write(&file, "0").with_context(|| file.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// What limits of pods are made of.
+const CONTROLLERS: [&str; 6] = ["cpuset", "cpu", "io", "memory", "pids", "hugetlb"];
+
+/// In version 2 the groups below have only those controllers that are let through here.
+fn let_through(group: &Path) {
+    let there = fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
+    let there: Vec<&str> = there.split_whitespace().collect();
+    for controller in CONTROLLERS {
+        if there.contains(&controller) {
+            // One that cannot be had shows where it is needed. Each for itself: together all would be refused.
+            let _ = fs::write(
+                group.join("cgroup.subtree_control"),
+                format!("+{controller}"),
+            );
+        }
+    }
+}
+
+/// In version 2 a group that lets controllers through may have no processes of its own: those that are left in a host's
+/// group, such as the one that waits for its first process, go where that is. Before anything else runs there.
+pub(super) fn settle(bases: &[PathBuf], cluster: &str, host: &str) -> Result<()> {
+    for base in bases {
+        let own = base.join(cluster).join(host);
+        let inner = own.join(INNER);
+        if !inner.is_dir() {
+            continue;
+        }
+        let there = files::read(&own.join("cgroup.procs"))?;
+        for pid in there.lines() {
+            match fs::write(inner.join("cgroup.procs"), pid) {
+                // It has ended meanwhile.
+                Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
+                moved => moved.with_context(|| inner.display().to_string())?,
+            }
+        }
     }
     Ok(())
 }

@@ -85,6 +85,8 @@ impl Power<'_> {
             }
             std::thread::sleep(POLL_PAUSE);
         };
+        let (all, cluster) = (&self.cluster.cgroups, self.cluster.cgroup());
+        cgroups::settle(all, &cluster, &self.host.name)?;
         links::plug(self.cluster, self.host, first)?;
         ask(&Self::socket(first), &Request::Reload)?;
         Ok(true)

@@ -42,6 +42,9 @@ pub(crate) fn ensure(cluster: &Cluster) -> Result<()> {
         files::write(&private, key.serialize_pem().as_bytes(), 0o600)?;
         files::write(&public, key.public_key_pem().as_bytes(), 0o644)?;
     }
+    if cluster.embedded.is_none() {
+        Token::ensure(cluster)?;
+    }
     let admin = client("kubernetes-admin", &["system:masters"]);
     authorities.cluster.keep(&pki.join("admin"), &admin)?;
     // For etcdctl, which needs a certificate where the store has any.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
@@ -21,19 +22,25 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// That of a cluster: made when somebody asks for it first. It counts only while the API has it.
-    pub(crate) fn of(cluster: &Cluster) -> Result<Self> {
-        let path = cluster.folders().pki().join("bootstrap-token");
+    /// Makes that of a cluster, if there is none. Not at the same time by several: each would make another one.
+    pub(super) fn ensure(cluster: &Cluster) -> Result<()> {
+        let path = place(cluster);
         if path.exists() {
-            let text = files::read(&path)?;
-            return Self::parse(text.trim()).with_context(|| path.display().to_string());
+            return Ok(());
         }
         let token = Self {
             id: random(ID_CHARACTERS)?,
             secret: random(SECRET_CHARACTERS)?,
         };
-        files::write(&path, token.text().as_bytes(), 0o600)?;
-        Ok(token)
+        files::write(&path, token.text().as_bytes(), 0o600)
+    }
+
+    /// That of a cluster. It counts only while the API has it.
+    pub(crate) fn of(cluster: &Cluster) -> Result<Self> {
+        let path = place(cluster);
+        let text = files::read(&path)?;
+        let token = Self::parse(text.trim());
+        token.with_context(|| format!("{} has no token", path.display()))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -52,6 +59,10 @@ impl Token {
     pub(crate) fn text(&self) -> String {
         format!("{}.{}", self.id, self.secret)
     }
+}
+
+fn place(cluster: &Cluster) -> PathBuf {
+    cluster.folders().pki().join("bootstrap-token")
 }
 
 fn random(characters: usize) -> Result<String> {
@@ -80,7 +91,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let subnet = "10.240.0.0/24".parse().expect("a net");
         let cluster = Cluster::new(folder.path(), subnet, 6_443, Vec::new());
-        let token = Token::of(&cluster).expect("made");
+        assert!(Token::of(&cluster).is_err(), "nobody has made one");
+        Token::ensure(&cluster).expect("made");
+        let token = Token::of(&cluster).expect("read");
+        Token::ensure(&cluster).expect("kept");
         assert!(Token::of(&cluster).expect("read") == token);
         assert!(Token::parse(&token.text()) == Some(token));
         for wrong in ["", "abcdef", "abcdef.0123", "ABCDEF.0123456789abcdef"] {

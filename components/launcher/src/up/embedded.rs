@@ -52,9 +52,11 @@ pub(super) fn up(root: &Path, there: Option<Cluster>, flags: Up, begun: Instant)
     pki::ensure(&cluster)?;
     pki::equip_machine(&cluster)?;
     machine::on(&cluster)?;
+    let embedded = cluster.embedded.iter();
+    let names = embedded.flat_map(|one| one.members.iter().map(|member| member.name.as_str()));
     say(format!(
-        "{} members of the store are started, files in {}",
-        cluster.embedded.as_ref().map_or(0, |one| one.members.len()),
+        "the store is started ({}), files in {}",
+        names.collect::<Vec<_>>().join(", "),
         root.display()
     ));
     wait(async {

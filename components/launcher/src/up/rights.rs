@@ -90,7 +90,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let subnet = "10.240.0.0/24".parse().expect("a net");
         let cluster = crate::cluster::Cluster::new(folder.path(), subnet, 6_443, Vec::new());
-        let made = Token::of(&cluster).expect("made");
+        crate::pki::ensure(&cluster).expect("made");
+        let made = Token::of(&cluster).expect("read");
         let secret = token(&made, OffsetDateTime::UNIX_EPOCH).expect("a secret");
         assert_eq!(secret["stringData"]["expiration"], "1970-01-02T00:00:00Z");
         assert_eq!(secret["stringData"]["token-secret"], made.secret.as_str());
