@@ -251,7 +251,12 @@ impl<K: Kind> Informer<K> {
     }
 
     /// Follows the server until the task is dropped.
-    pub(crate) async fn run(self: Arc<Self>, client: Client, fields: Option<String>) {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        client: Client,
+        fields: Option<String>,
+        trim: fn(&mut K),
+    ) {
         let mut seen = HashSet::new();
         let mut pause = WATCH_PAUSE_MIN;
         let mut config = config();
@@ -260,8 +265,11 @@ impl<K: Kind> Informer<K> {
         let mut events = watcher::watcher(Api::<K>::all(client), config).boxed();
         while let Some(event) = events.next().await {
             match event {
-                Ok(event) => {
+                Ok(mut event) => {
                     pause = WATCH_PAUSE_MIN;
+                    if let Event::InitApply(o) | Event::Apply(o) | Event::Delete(o) = &mut event {
+                        trim(o);
+                    }
                     self.take(event, &mut seen);
                 }
                 Err(error) => {

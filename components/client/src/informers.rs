@@ -58,7 +58,7 @@ impl Informers {
     /// kind later has the same ones. Must be called within a tokio runtime.
     #[must_use]
     pub fn of_selected<K: Kind>(&self, fields: &str) -> Arc<Informer<K>> {
-        self.start(Some(fields))
+        self.start(Some(fields), whole)
     }
 
     /// The same informers for one of several users.
@@ -83,16 +83,23 @@ impl Informers {
     /// The informer of a kind. Must be called within a tokio runtime.
     #[must_use]
     pub fn of<K: Kind>(&self) -> Arc<Informer<K>> {
-        self.start(None)
+        self.start(None, whole)
     }
 
-    fn start<K: Kind>(&self, fields: Option<&str>) -> Arc<Informer<K>> {
+    /// The informer of a kind, of whose objects `trim` takes away what is not needed before they are kept. Whoever asks
+    /// for the kind later has them as they are kept. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn of_trimmed<K: Kind>(&self, trim: fn(&mut K)) -> Arc<Informer<K>> {
+        self.start(None, trim)
+    }
+
+    fn start<K: Kind>(&self, fields: Option<&str>, trim: fn(&mut K)) -> Arc<Informer<K>> {
         let mut started = self.started.lock();
         let Started { kinds, tasks } = &mut *started;
         let known = kinds.entry(TypeId::of::<K>()).or_insert_with(|| {
             let informer = Arc::new(Informer::<K>::default());
             let fields = fields.map(str::to_owned);
-            tasks.spawn(Arc::clone(&informer).run(self.client.clone(), fields));
+            tasks.spawn(Arc::clone(&informer).run(self.client.clone(), fields, trim));
             informer
         });
         let informer = Arc::downcast::<Informer<K>>(Arc::clone(known));
@@ -102,3 +109,5 @@ impl Informers {
         informer
     }
 }
+
+fn whole<K>(_: &mut K) {}

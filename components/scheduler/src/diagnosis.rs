@@ -64,8 +64,7 @@ impl Tail {
 }
 
 fn tail(class: &Class, no_victims: usize, unsaid: bool, nodes: usize) -> Tail {
-    let spec = class.pod.pod.spec.as_ref();
-    let policy = spec.and_then(|s| s.preemption_policy.as_deref());
+    let policy = class.pod.spec().preemption_policy.as_deref();
     match policy {
         Some("Never") => Tail::Never,
         _ if unsaid => Tail::Unsaid,

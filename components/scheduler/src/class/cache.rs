@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::PodSpec;
-
 use super::key::key;
 use super::made::Class;
 use crate::limits::CLASSES_MAX;
@@ -21,8 +19,7 @@ pub(crate) struct Classes {
 impl Classes {
     /// The class of a pod, up to date with the snapshot.
     pub(crate) fn of(&mut self, snapshot: &mut Snapshot, pod: &Arc<PodInfo>) -> &mut Class {
-        let none = PodSpec::default();
-        let key = key(pod, pod.pod.spec.as_ref().unwrap_or(&none));
+        let key = key(pod, pod.spec());
         self.now += 1;
         let current = self.known.get_mut(&key);
         if !current.is_some_and(|class| class.catch_up(snapshot)) {

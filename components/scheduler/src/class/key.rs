@@ -36,7 +36,7 @@ pub(super) fn key(pod: &PodInfo, spec: &PodSpec) -> Vec<u8> {
     let parts = Parts {
         namespace: pod.namespace(),
         labels: pod.labels(),
-        owner: mainstay_client::controller_of(pod.pod.as_ref()).map(|o| o.uid.as_str()),
+        owner: pod.owner().map(|owner| owner.uid.as_str()),
         node: &spec.node_name,
         selector: &spec.node_selector,
         affinity: &spec.affinity,

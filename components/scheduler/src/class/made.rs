@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::PodSpec;
-
 use super::local::{Local, LocalPlugins};
 use crate::diagnosis::Failure;
 use crate::plugins::{ImageLocality, InterPodAffinity, TopologySpread};
@@ -37,8 +35,7 @@ pub(crate) struct Class {
 
 impl Class {
     pub(super) fn new(snapshot: &mut Snapshot, pod: &Arc<PodInfo>) -> Self {
-        let none = PodSpec::default();
-        let spec = pod.pod.spec.as_ref().unwrap_or(&none);
+        let spec = pod.spec();
         let plugins = LocalPlugins::new(pod, spec);
         let spread = TopologySpread::new(snapshot, pod, spec, &plugins.affinity, &plugins.taints);
         let near = InterPodAffinity::new(snapshot, pod);

@@ -130,7 +130,7 @@ impl TopologySpread {
         let Some(old) = &self.default_selector else {
             return;
         };
-        let selector = snapshot.world.default_selector(&self.pod.pod);
+        let selector = snapshot.world.default_selector(&self.pod);
         if *old == selector {
             return;
         }

@@ -51,7 +51,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// `None` if there are none.
-    pub(crate) fn new(affinity: &Affinity, namespace: &str) -> Option<Box<Self>> {
+    pub(crate) fn new(affinity: &Affinity, namespace: &str) -> Option<Self> {
         let required = |terms: Option<&Vec<PodAffinityTerm>>| -> Vec<PodTerm> {
             let terms = terms.into_iter().flatten();
             terms.map(|t| PodTerm::new(t, namespace, 1)).collect()
@@ -83,7 +83,7 @@ impl Terms {
             })),
         };
         let some = terms.all().next().is_some();
-        some.then(|| Box::new(terms))
+        some.then_some(terms)
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &PodTerm> {

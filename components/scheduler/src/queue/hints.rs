@@ -123,8 +123,7 @@ fn wants(term: &PodTerm, other: &PodInfo, snapshot: &Snapshot) -> bool {
 
 /// Whether a constraint of the pod counts the other one.
 fn is_counted(pod: &PodInfo, other: &PodInfo) -> bool {
-    let spec = pod.pod.spec.as_ref();
-    let constraints = spec.and_then(|spec| spec.topology_spread_constraints.as_ref());
+    let constraints = pod.spec().topology_spread_constraints.as_ref();
     pod.namespace() == other.namespace()
         && constraints.into_iter().flatten().any(|constraint| {
             Selector::new(constraint.label_selector.as_ref()).matches(other.labels())

@@ -3,8 +3,6 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use k8s_openapi::api::core::v1::PodSpec;
-
 use crate::class::LocalPlugins;
 use crate::limits::{BACKOFF_MAX, BACKOFF_MIN};
 use crate::plugins::Plugins;
@@ -69,16 +67,13 @@ impl Item {
     }
 
     pub(super) fn local(&self) -> &LocalPlugins {
-        self.local.get_or_init(|| {
-            let none = PodSpec::default();
-            LocalPlugins::new(&self.info, self.info.pod.spec.as_ref().unwrap_or(&none))
-        })
+        self.local
+            .get_or_init(|| LocalPlugins::new(&self.info, self.info.spec()))
     }
 }
 
 /// Whether somebody wants the pod not to be looked at yet.
 pub(super) fn is_gated(pod: &PodInfo) -> bool {
-    let spec = pod.pod.spec.as_ref();
-    let gates = spec.and_then(|spec| spec.scheduling_gates.as_ref());
+    let gates = pod.spec().scheduling_gates.as_ref();
     gates.is_some_and(|gates| !gates.is_empty())
 }

@@ -238,14 +238,12 @@ impl Waiting {
 /// Whether a change of a pod that does not fit may make it fit.
 fn asks_otherwise(old: &PodInfo, new: &PodInfo) -> bool {
     let spec = |pod: &PodInfo| {
-        let spec = pod.pod.spec.as_ref();
-        spec.map(|s| {
-            (
-                s.tolerations.clone(),
-                s.node_selector.clone(),
-                s.affinity.clone(),
-            )
-        })
+        let spec = pod.spec();
+        (
+            spec.tolerations.clone(),
+            spec.node_selector.clone(),
+            spec.affinity.clone(),
+        )
     };
     !old.weighs_as(new) || spec(old) != spec(new)
 }

@@ -118,8 +118,7 @@ impl Followed {
     }
 
     fn is_ours(&self, pod: &PodInfo) -> bool {
-        let spec = pod.pod.spec.as_ref();
-        let name = spec.and_then(|spec| spec.scheduler_name.as_deref());
+        let name = pod.spec().scheduler_name.as_deref();
         name.unwrap_or("default-scheduler") == self.scheduler
     }
 

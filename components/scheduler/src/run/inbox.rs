@@ -10,6 +10,8 @@ use mainstay_client::{Informer, Informers, Key, Kind};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::trim;
+
 /// Names of one kind, in the order in which they were told first: of pods that are as important as each other, the
 /// first is to be decided on first.
 #[derive(Debug, Default)]
@@ -91,10 +93,10 @@ impl Sources {
             namespaces: informers.of(),
             services: informers.of(),
             controllers: informers.of(),
-            replica_sets: informers.of(),
-            stateful_sets: informers.of(),
-            nodes: informers.of(),
-            pods: informers.of(),
+            replica_sets: informers.of_trimmed(trim::replica_set),
+            stateful_sets: informers.of_trimmed(trim::stateful_set),
+            nodes: informers.of_trimmed(trim::node),
+            pods: informers.of_trimmed(trim::pod),
         };
         inbox.listen(&this.namespaces, |names| &mut names.namespaces);
         inbox.listen(&this.services, |names| &mut names.services);

@@ -6,5 +6,6 @@ mod figures;
 mod follow;
 mod inbox;
 mod scheduler;
+mod trim;
 
 pub use scheduler::{Options, schedule};

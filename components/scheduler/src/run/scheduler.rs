@@ -65,7 +65,7 @@ pub async fn schedule(
 
 /// A pod whose binding is being written.
 struct Binding {
-    pod: Arc<Pod>,
+    pod: Arc<PodInfo>,
     since: Instant,
     /// Of the first attempt.
     tried: Instant,
@@ -166,7 +166,9 @@ impl Scheduler {
                 waiting.unschedulable(pod.uid(), &failure, cycle, Instant::now());
                 let took = now.elapsed();
                 self.figures.ended(Ended::Unschedulable, took, tries);
-                self.tell(pod.object(), "Unschedulable", &failure.message, permit);
+                if let Some(object) = pod.object() {
+                    self.tell(object, "Unschedulable", &failure.message, permit);
+                }
             }
         }
     }
@@ -180,7 +182,7 @@ impl Scheduler {
         permit: OwnedSemaphorePermit,
     ) {
         let binding = Binding {
-            pod: Arc::clone(pod.object()),
+            pod: Arc::clone(pod),
             since,
             tried: self
                 .followed
@@ -190,7 +192,7 @@ impl Scheduler {
             tries,
         };
         self.binding.insert(pod.uid().to_owned(), binding);
-        let key = Key::of(pod.object().as_ref());
+        let key = Key::new(pod.namespace(), pod.name());
         let writing = bind(self.client.clone(), key, pod.uid().to_owned(), node);
         let (results, inbox) = (self.done.clone(), Arc::clone(&self.inbox));
         tokio::spawn(async move {
@@ -215,7 +217,9 @@ impl Scheduler {
                 self.figures.bound(binding.tried.elapsed(), binding.tries);
                 self.followed.waiting.remove(&done.uid);
                 let text = format!("Successfully assigned {} to {}", done.key, done.node);
-                self.events.normal(binding.pod.as_ref(), "Scheduled", text);
+                if let Some(object) = binding.pod.object() {
+                    self.events.normal(object.as_ref(), "Scheduled", text);
+                }
             }
             Outcome::Gone => {
                 self.figures.ended(Ended::Error, took, binding.tries);
@@ -231,8 +235,10 @@ impl Scheduler {
                 {
                     self.followed.waiting.error(&done.uid, now);
                     let text = format!("running Bind plugin \"DefaultBinder\": {error}");
-                    if let Ok(permit) = Arc::clone(&self.writes).try_acquire_owned() {
-                        self.tell(&binding.pod, "SchedulerError", &text, permit);
+                    if let Ok(permit) = Arc::clone(&self.writes).try_acquire_owned()
+                        && let Some(object) = binding.pod.object()
+                    {
+                        self.tell(object, "SchedulerError", &text, permit);
                     }
                 }
             }

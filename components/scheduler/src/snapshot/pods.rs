@@ -16,8 +16,8 @@ impl Snapshot {
             && placed.info.weighs_as(info)
         {
             placed.assumed = false;
-            let old = std::mem::replace(&mut placed.info, Arc::clone(info));
-            return Some(old);
+            let new = Arc::new(info.without_object());
+            return Some(std::mem::replace(&mut placed.info, new));
         }
         let old = self.remove_pod(info.uid());
         // Its place is lost if it was the only one there.
@@ -107,10 +107,11 @@ impl Snapshot {
             }
             self.pods_with_terms.insert(uid.clone());
         }
-        self.changes.push(Entry::PodAdded(node, Arc::clone(info)));
+        let info = Arc::new(info.without_object());
+        self.changes.push(Entry::PodAdded(node, Arc::clone(&info)));
         self.touch(node);
         let placed = Placed {
-            info: Arc::clone(info),
+            info,
             node,
             assumed,
         };

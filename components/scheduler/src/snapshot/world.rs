@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use k8s_openapi::api::core::v1::Pod;
-use mainstay_client::{Key, controller_of};
+use mainstay_client::Key;
 
+use crate::pod::PodInfo;
 use crate::selector::{Labels, Selector, label};
 
 /// Kinds whose selectors default spreading uses.
@@ -64,19 +64,19 @@ impl World {
     }
 
     /// What selects a pod together with those it should be spread from: the services that select it and its owner.
-    pub(crate) fn default_selector(&self, pod: &Pod) -> Selector {
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    pub(crate) fn default_selector(&self, pod: &PodInfo) -> Selector {
+        let namespace = pod.namespace();
         let services = self.services.get(namespace);
         let mut labels = BTreeMap::new();
         for selector in services.into_iter().flat_map(BTreeMap::values) {
             let selects =
-                |(key, value): (&String, &String)| label(&pod.metadata.labels, key) == Some(value);
+                |(key, value): (&String, &String)| label(pod.labels(), key) == Some(value);
             if selector.iter().all(selects) {
                 labels.extend(selector.iter().map(|(k, v)| (k.clone(), v.clone())));
             }
         }
         let selector = Selector::labels(&labels);
-        let Some(owner) = controller_of(pod) else {
+        let Some(owner) = pod.owner() else {
             return selector;
         };
         let kind = match (owner.api_version.as_str(), owner.kind.as_str()) {
