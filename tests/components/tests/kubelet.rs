@@ -7,6 +7,8 @@
     reason = "a test ends with what it did not expect, and says what it could not do"
 )]
 
+#[path = "kubelet/admission.rs"]
+mod admission;
 #[path = "kubelet/certificates.rs"]
 mod certificates;
 #[path = "kubelet/lives.rs"]

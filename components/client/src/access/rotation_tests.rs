@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -111,7 +111,7 @@ async fn serve(tls: TlsAcceptor, stream: TcpStream) {
             true => {
                 let first = stream::iter([Ok::<_, Infallible>(Frame::data(shown))]);
                 let all = futures_util::StreamExt::chain(first, stream::pending());
-                BodyExt::boxed(StreamBody::new(all))
+                StreamBody::new(all).boxed()
             }
         };
         async move { Ok::<_, Infallible>(Response::new(body)) }
