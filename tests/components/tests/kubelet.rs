@@ -9,6 +9,8 @@
 
 #[path = "kubelet/api.rs"]
 mod api;
+#[path = "kubelet/kubectl.rs"]
+mod kubectl;
 #[path = "kubelet/lives.rs"]
 mod lives;
 #[path = "kubelet/machine.rs"]

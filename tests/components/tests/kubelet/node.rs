@@ -36,11 +36,27 @@ impl Node {
     pub(crate) async fn start_with(flags: impl Fn(&World) -> Vec<String>) -> Option<Self> {
         let world = World::start().await;
         let machine = Machine::start(world.server.port()).await?;
+        let mut flags = flags(&world);
+        flags.push("--node-ip=10.88.0.1".to_owned());
+        Some(Self::begin(world, machine, flags).await)
+    }
+
+    /// With an address at which the apiserver can reach it.
+    pub(crate) async fn start_linked() -> Option<Self> {
+        let flag = "--kubelet-preferred-address-types=InternalIP";
+        let world = World::start_with(&[flag]).await;
+        let machine = Machine::start(world.server.port()).await?;
+        let address = machine.link(world.server.port());
+        let flags = vec![format!("--node-ip={address}")];
+        Some(Self::begin(world, machine, flags).await)
+    }
+
+    async fn begin(world: World, machine: Machine, flags: Vec<String>) -> Self {
         let scene = world.scene().await;
         fs::create_dir(machine.dir.path().join("manifests")).unwrap();
         let mut node = Self {
             kubelet: None,
-            flags: flags(&world),
+            flags,
             machine,
             world,
             scene,
@@ -54,7 +70,7 @@ impl Node {
             (ready.next()?.status == "True").then_some(())
         };
         wait_until("the node is ready", DONE, ready).await;
-        Some(node)
+        node
     }
 
     pub(crate) fn manifests(&self) -> PathBuf {
@@ -75,7 +91,6 @@ impl Node {
             format!("--pod-manifest-path={dir}/manifests"),
             format!("--cgroup-root={}", self.machine.cgroup()),
             "--hostname-override=n1".to_owned(),
-            "--node-ip=10.88.0.1".to_owned(),
             "--node-labels=disk=fast".to_owned(),
         ];
         let words: Vec<&str> = [program.to_str().unwrap()]
