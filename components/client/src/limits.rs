@@ -59,6 +59,11 @@ pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(60);
 /// Requests at a time of one process unless it says otherwise.
 pub const REQUESTS_MAX: usize = 64;
 
+/// Between two looks at the files with certificates, keys and authorities that a kubeconfig names; upstream's kubelet's.
+pub const CREDENTIALS_LOOK: Duration = Duration::from_secs(10);
+/// What is read of each to see whether it has changed.
+pub const CREDENTIAL_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
 /// Life of a token that is asked for; the server may give another one.
 pub const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 /// A new token is asked for after this part of the old one's life.

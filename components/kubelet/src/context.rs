@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Service;
 use mainstay_client::{Events, Informer};
 use mainstay_cri::Runtime;
 
+use crate::admit::Admission;
 use crate::cgroups::Cgroups;
 use crate::report::Statuses;
 use crate::runtime::Images;
@@ -20,6 +21,7 @@ pub struct Context {
     /// As `containerd`.
     pub runtime_name: String,
     pub images: Images,
+    pub admission: Admission,
     pub services: Arc<Informer<Service>>,
     pub events: Events,
     pub statuses: Statuses,

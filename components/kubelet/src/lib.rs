@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admit;
 pub mod certificates;
 pub mod cgroups;
 pub mod config;

@@ -101,6 +101,11 @@ pub const STATIC_FILES_MAX: usize = 1000;
 /// and bytes of each.
 pub const STATIC_FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
+/// Until a server of static pods has answered; upstream's.
+pub const STATIC_SERVER_DEADLINE: Duration = Duration::from_secs(10);
+/// Its failures in a row that are told aloud.
+pub const STATIC_SERVER_FAILURES_TOLD: u32 = 3;
+
 /// Between two looks at how the node is,
 pub const NODE_STATUS_INTERVAL: Duration = Duration::from_secs(10);
 /// and between two reports while it stays the same.
@@ -212,5 +217,10 @@ pub const CERTIFICATE_PATIENCE: Duration = Duration::from_secs(900);
 pub const CERTIFICATE_PAUSE_MIN: Duration = Duration::from_secs(2);
 /// up to this.
 pub const CERTIFICATE_PAUSE_MAX: Duration = Duration::from_secs(32);
+/// A certificate that is due is kept for half of what is left of its life, but no longer than this: it may just have
+/// been signed.
+pub const CERTIFICATE_RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(300);
+/// Attempts to get a first certificate: with the pauses between them about a quarter of an hour.
+pub const BOOTSTRAP_ATTEMPTS: u32 = 30;
 /// Between two looks at the clock while a certificate is still good.
 pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(600);

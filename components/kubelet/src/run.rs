@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use mainstay_client::leader::Fence;
 use mainstay_client::metrics::Metrics;
 use mainstay_client::{Access, AccessError, AccessOptions, Events, Informer, Informers, release};
@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use crate::certificates::Serving;
+use crate::admit::{Admission, NodeView};
+use crate::certificates::{BootstrapError, Keeping, Serving, keep as keep_certificates, obtain};
 use crate::cgroups::Cgroups;
 use crate::config::Options;
 use crate::context::Context;
@@ -26,13 +27,16 @@ use crate::limits::{
     REQUESTS_MAX, RUNTIME_RETRY,
 };
 use crate::node::{
-    Identity, Machine, Registration, allocatable, keep_lease, keep_registered, own_address,
+    Identity, Machine, Registration, allocatable, keep_lease, keep_registered, labels, own_address,
     read_machine,
 };
 use crate::report::Statuses;
 use crate::runtime::{Images, Relister};
 use crate::server::{Host, PairFiles, Server, ServerError, ServingError, shown};
-use crate::sources::{Files, Mirrors, Spoken, follow_api, follow_files};
+use crate::sources::{
+    Files, ManifestServer, ManifestServerError, Mirrors, Spoken, follow_api, follow_files,
+    follow_server,
+};
 use crate::spec::{Layout, NodeFacts, ResolvConf};
 use crate::volumes::Volumes;
 use crate::worker::Pods;
@@ -42,6 +46,10 @@ use crate::worker::Pods;
 pub enum Ended {
     #[error(transparent)]
     Access(#[from] AccessError),
+    #[error("client certificate: {0}")]
+    Certificate(#[from] BootstrapError),
+    #[error("--manifest-url: {0}")]
+    Manifests(#[from] ManifestServerError),
     #[error("runtime: {0}")]
     Runtime(String),
     #[error("{0}: {1}")]
@@ -66,15 +74,6 @@ pub enum Ended {
 /// If it cannot start, or a part of it has failed.
 pub async fn run(options: Options) -> Result<(), Ended> {
     let metrics = Metrics::default();
-    let access = AccessOptions {
-        kubeconfig: Some(options.flags.kubeconfig.clone()),
-        masters: options.flags.master.clone(),
-        name: "kubelet".to_owned(),
-        requests_max: REQUESTS_MAX,
-    };
-    let access = Access::open(&access, &Fence::open(), &metrics).await?;
-    let client = access.own()?;
-    let runtime = Runtime::new(&options.endpoint).map_err(Ended::Runtime)?;
     let links = options.logs.with_file_name("containers");
     for folder in [&options.root, &options.logs, &links] {
         let made = tokio::fs::create_dir_all(folder).await;
@@ -82,6 +81,18 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     }
     let machine = read_machine(&options.root);
     let mut identity = identity(&options, &machine);
+    let kubeconfig = &options.flags.kubeconfig;
+    let certificate = obtain(&options.certificates, kubeconfig, &identity.name).await?;
+    let access = AccessOptions {
+        kubeconfig: Some(kubeconfig.clone()),
+        masters: options.flags.master.clone(),
+        certificate,
+        name: "kubelet".to_owned(),
+        requests_max: REQUESTS_MAX,
+    };
+    let access = Access::open(&access, &Fence::open(), &metrics).await?;
+    let client = access.own()?;
+    let runtime = Runtime::new(&options.endpoint).map_err(Ended::Runtime)?;
     let serving = Arc::new(Serving::default());
     let server = listen(&options, &mut identity, &client, &serving).await?;
     let runtime_name = runtime_name(&runtime).await;
@@ -105,7 +116,16 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     started.map_err(Ended::Cgroups)?;
     let events = Events::start(client.clone(), "kubelet");
     let volumes = Volumes::new(client.clone(), events.clone(), facts.clone());
+    let own = NodeView {
+        name: node.clone(),
+        labels: labels(&identity, &machine),
+        taints: Vec::new(),
+        allocatable: facts.allocatable.clone(),
+    };
+    let nodes = informers.of_selected::<Node>(&format!("metadata.name={node}"));
+    let admission = Admission::new(client.clone(), nodes, own);
     let context = Arc::new(Context {
+        admission,
         facts,
         volumes: Arc::clone(&volumes),
         cgroups: Arc::clone(&cgroups),
@@ -119,7 +139,8 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     let pods = Pods::new(Arc::clone(&context));
     let mirrors = Mirrors::new(client.clone(), node, Arc::clone(&api), statuses.clone());
     let looked: Looked = Arc::new(Mutex::new(None));
-    let spoken = Spoken::new(options.manifests.is_some());
+    let manifests = &options.manifests;
+    let spoken = Spoken::new(manifests.folder.is_some(), manifests.url.is_some());
 
     let figures = Figures::new(&metrics, node);
     let mut parts: JoinSet<Result<(), Ended>> = JoinSet::new();
@@ -133,7 +154,9 @@ pub async fn run(options: Options) -> Result<(), Ended> {
             config: shown(&options),
         };
         parts.spawn(async move { Ok(server.run(host).await?) });
-        parts.spawn(ended(pair.follow(serving)));
+        if let Some(pair) = pair {
+            parts.spawn(ended(pair.follow(Arc::clone(&serving))));
+        }
     }
     if options.healthz.1 != 0 {
         let address = SocketAddr::from(options.healthz);
@@ -141,6 +164,14 @@ pub async fn run(options: Options) -> Result<(), Ended> {
         parts.spawn(async move { serve_healthz(address, looked).await.map_err(Ended::Health) });
     }
     let lease = access.for_leases(crate::limits::LEASE_INTERVAL)?;
+    parts.spawn(ended(keep_certificates(Keeping {
+        options: options.certificates.clone(),
+        client: client.clone(),
+        access,
+        node: node.clone(),
+        hosts: identity.hosts(),
+        serving,
+    })));
     parts.spawn(ended(keep_registered(Registration {
         client,
         runtime: runtime.clone(),
@@ -152,10 +183,21 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     parts.spawn(ended(statuses.run()));
     let keeper = pods.clone();
     parts.spawn(ended(async move { keeper.run().await }));
-    if let Some(folder) = &options.manifests {
+    if let Some(url) = &manifests.url {
+        let server = ManifestServer::new(url, &manifests.headers, node)?;
+        parts.spawn(ended(follow_server(
+            server,
+            manifests.url_interval,
+            pods.clone(),
+            mirrors.clone(),
+            spoken.clone(),
+        )));
+    }
+    if let Some(folder) = &manifests.folder {
         let files = Files::new(folder, node);
         parts.spawn(ended(follow_files(
             files,
+            manifests.folder_interval,
             pods.clone(),
             mirrors.clone(),
             spoken.clone(),
@@ -179,25 +221,30 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     }
 }
 
-/// Takes the port of the kubelet's API, with what is served there as certificate, if there is to be one.
+/// Takes the port of the kubelet's API, with what is served there as certificate, if there is to be one: files, or what
+/// the cluster signs.
 async fn listen(
     options: &Options,
     identity: &mut Identity,
     client: &kube::Client,
     serving: &Arc<Serving>,
-) -> Result<Option<(Server, PairFiles)>, Ended> {
+) -> Result<Option<(Server, Option<PairFiles>)>, Ended> {
     if !options.server.enabled {
         return Ok(None);
     }
+    let certificates = &options.certificates;
     let pair = match &options.server.pair {
-        Some(pair) => pair.clone(),
-        None => PairFiles::own(
-            &options.root.join("pki"),
+        _ if certificates.rotate_serving => None,
+        Some(pair) => Some(pair.clone()),
+        None => Some(PairFiles::own(
+            &certificates.folder,
             &identity.name,
             &identity.addresses,
-        )?,
+        )?),
     };
-    pair.load(serving)?;
+    if let Some(pair) = &pair {
+        pair.load(serving)?;
+    }
     let server = Server::bind(
         &options.server,
         options.port,
@@ -225,6 +272,10 @@ async fn follow(
 ) {
     context.services.synced().await;
     api.synced().await;
+    // What was taken before a new pod is looked at has its room.
+    for pod in api.cache().all() {
+        context.admission.resume(&pod);
+    }
     follow_api(&api, &pods, &mirrors);
     spoken.api();
     std::future::pending().await

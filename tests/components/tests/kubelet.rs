@@ -9,6 +9,8 @@
 
 #[path = "kubelet/api.rs"]
 mod api;
+#[path = "kubelet/certificates.rs"]
+mod certificates;
 #[path = "kubelet/kubectl.rs"]
 mod kubectl;
 #[path = "kubelet/lives.rs"]

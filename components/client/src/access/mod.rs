@@ -2,7 +2,10 @@
 
 mod figures;
 mod gate;
+mod identity;
 mod open;
+#[cfg(test)]
+mod rotation_tests;
 mod sender;
 mod servers;
 mod stream;

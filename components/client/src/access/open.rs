@@ -8,18 +8,18 @@ use std::time::Duration;
 use http::Uri;
 use http::header::HeaderValue;
 use kube::client::ConfigExt as _;
-use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::sync::Semaphore;
 use tower::{Layer as _, ServiceBuilder};
 
 use super::figures::Figures;
+use super::identity::Identity;
 use super::sender::Sender;
 use super::servers::Servers;
-use super::transport::{Times, Transport};
+use super::transport::{Times, Transport, Who};
 use crate::credentials::Credential;
 use crate::leader::Fence;
-use crate::limits::{ANSWER_TIMEOUT, CONNECT_TIMEOUT};
+use crate::limits::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, CREDENTIALS_LOOK};
 use crate::metrics::Metrics;
 
 /// How to reach the apiserver.
@@ -29,6 +29,8 @@ pub struct AccessOptions {
     pub kubeconfig: Option<PathBuf>,
     /// Addresses that take the place of that in the kubeconfig, tried in turn.
     pub masters: Vec<Uri>,
+    /// A file with a client certificate and its key, in place of those that the kubeconfig has.
+    pub certificate: Option<PathBuf>,
     /// The component, as `kube-controller-manager`.
     pub name: String,
     /// Requests at a time of all clients together, not counting streams that have begun.
@@ -60,7 +62,9 @@ pub struct Access {
 
 struct Shared {
     name: String,
+    /// As it was at the start: for all but TLS.
     config: Config,
+    identity: Arc<Identity>,
     servers: Arc<Servers>,
     figures: Figures,
     permits: Arc<Semaphore>,
@@ -88,6 +92,9 @@ const TIMES: Times = Times {
 impl Access {
     /// Reads the kubeconfig; connects to nobody yet. Clients that work write only while `fence` is open.
     ///
+    /// Certificates, keys and authorities that the kubeconfig names as files are read again when they change
+    /// ([`CREDENTIALS_LOOK`]): new connections are made with them, and watches over those of before end and begin anew.
+    ///
     /// # Errors
     /// When the kubeconfig or what it names cannot be read, or makes no sense.
     pub async fn open(
@@ -95,8 +102,8 @@ impl Access {
         fence: &Fence,
         metrics: &Metrics,
     ) -> Result<Self, AccessError> {
-        let mut config = config(options).await?;
-        config.default_retry = false;
+        let identity = Arc::new(Identity::of(options).await?);
+        let config = identity.current().config.clone();
         if config.proxy_url.is_some() {
             return Err(AccessError::Proxy);
         }
@@ -106,23 +113,41 @@ impl Access {
         };
         let servers = Arc::new(Servers::new(urls).map_err(AccessError::Url)?);
         let figures = Figures::new(metrics);
-        let mut anonymous = config.clone();
-        anonymous.auth_info = AuthInfo::default();
-        let transport = |config: &Config, fence: Option<Fence>| {
-            Transport::new(config, Arc::clone(&servers), figures.clone(), TIMES, fence)
+        let transport = |who: Who, fence: Option<Fence>| {
+            let identity = Arc::clone(&identity);
+            Transport::new(
+                identity,
+                who,
+                Arc::clone(&servers),
+                figures.clone(),
+                TIMES,
+                fence,
+            )
         };
+        if identity.has_files() {
+            let identity = Arc::downgrade(&identity);
+            tokio::spawn(Identity::follow(identity, CREDENTIALS_LOOK));
+        }
         Ok(Self {
             shared: Arc::new(Shared {
-                own: transport(&config, None)?,
-                fenced: transport(&config, Some(fence.clone()))?,
-                anonymous: transport(&anonymous, Some(fence.clone()))?,
+                own: transport(Who::Own, None)?,
+                fenced: transport(Who::Own, Some(fence.clone()))?,
+                anonymous: transport(Who::Anonymous, Some(fence.clone()))?,
                 name: options.name.clone(),
                 permits: Arc::new(Semaphore::new(options.requests_max.max(1))),
                 config,
+                identity,
                 servers,
                 figures,
             }),
         })
+    }
+
+    /// Reads files with credentials again now, if they have changed: for who has just changed them.
+    pub async fn look(&self) {
+        if let Err(error) = self.shared.identity.look().await {
+            tracing::warn!("changed credentials cannot be used: {error}");
+        }
     }
 
     /// A client under the own identity that may write at any time: for what need not be elected.
@@ -148,7 +173,7 @@ impl Access {
     /// As [`Access::own`].
     pub fn for_leases(&self, patience: Duration) -> Result<Client, AccessError> {
         let Shared {
-            config,
+            identity,
             servers,
             figures,
             ..
@@ -158,7 +183,14 @@ impl Access {
             head: patience,
         };
         // Connections of its own: none that another request has to find silent first.
-        let transport = Transport::new(config, Arc::clone(servers), figures.clone(), times, None)?;
+        let transport = Transport::new(
+            Arc::clone(identity),
+            Who::Own,
+            Arc::clone(servers),
+            figures.clone(),
+            times,
+            None,
+        )?;
         let mut sender =
             self.sender(transport, &format!("{}/leader-election", self.shared.name))?;
         sender.permits = None;
@@ -197,17 +229,5 @@ impl Access {
             .option_layer(config.auth_layer()?)
             .service(sender);
         Ok(Client::new(service, config.default_namespace.clone()))
-    }
-}
-
-async fn config(options: &AccessOptions) -> Result<Config, AccessError> {
-    match (&options.kubeconfig, options.masters.first()) {
-        (Some(path), _) => {
-            let kubeconfig = Kubeconfig::read_from(path)?;
-            let options = KubeConfigOptions::default();
-            Ok(Config::from_custom_kubeconfig(kubeconfig, &options).await?)
-        }
-        (None, Some(master)) => Ok(Config::new(master.clone())),
-        (None, None) => Ok(Config::incluster()?),
     }
 }

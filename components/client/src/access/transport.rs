@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response};
@@ -14,7 +15,6 @@ use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube::Config;
 use kube::client::{Body, ConfigExt as _};
 use tokio::time::timeout;
 use tower::util::BoxCloneSyncService;
@@ -22,6 +22,7 @@ use tower::{BoxError, ServiceExt as _};
 
 use super::figures::Figures;
 use super::gate::Gates;
+use super::identity::{Credentials, Identity};
 use super::servers::{Chosen, Servers};
 use super::stream::Stream;
 use crate::leader::{Fence, Fenced};
@@ -51,22 +52,41 @@ pub(crate) enum NoAnswer {
     Fenced(#[from] Fenced),
 }
 
+/// Under which name connections are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// With the own certificate, if there is one.
+    Own,
+    /// Without it, which would count for more than a token.
+    Anonymous,
+}
+
 /// Connections under one identity, all behind the fence or none. They are HTTP/1.1, one request at a time on each: as many as there are requests
 /// at once, and kept for the next ones. No request waits for another one's bytes.
+///
+/// When the credentials change, new requests go over new connections; those under way come to their end, but for
+/// watches, which are cut, and the old connections go with the last of them.
 #[derive(Clone)]
 pub(crate) struct Transport {
-    connections: Connections,
+    identity: Arc<Identity>,
+    who: Who,
+    made: Arc<ArcSwap<Made>>,
     servers: Arc<Servers>,
     figures: Figures,
     times: Times,
     fence: Option<Fence>,
 }
 
-impl Transport {
-    pub(crate) fn new(
-        config: &Config,
-        servers: Arc<Servers>,
-        figures: Figures,
+/// Connections, and what they are made with.
+struct Made {
+    connections: Connections,
+    credentials: Arc<Credentials>,
+}
+
+impl Made {
+    fn new(
+        credentials: Arc<Credentials>,
+        who: Who,
         times: Times,
         fence: Option<Fence>,
     ) -> kube::Result<Self> {
@@ -75,10 +95,17 @@ impl Transport {
         // Small requests must not wait for the acknowledgement of earlier ones.
         http.set_nodelay(true);
         http.set_keepalive(Some(TCP_KEEPALIVE));
-        let https = config.rustls_https_connector_with_connector(http)?;
+        let https = match who {
+            Who::Own => credentials
+                .config
+                .rustls_https_connector_with_connector(http)?,
+            Who::Anonymous => credentials
+                .anonymous()
+                .rustls_https_connector_with_connector(http)?,
+        };
         let gates = Gates {
             connector: https,
-            fence: fence.clone(),
+            fence,
         };
         let mut connector = TimeoutConnector::new(gates);
         connector.set_connect_timeout(Some(times.connect));
@@ -91,11 +118,51 @@ impl Transport {
             .build(connector);
         Ok(Self {
             connections: BoxCloneSyncService::new(client),
+            credentials,
+        })
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(
+        identity: Arc<Identity>,
+        who: Who,
+        servers: Arc<Servers>,
+        figures: Figures,
+        times: Times,
+        fence: Option<Fence>,
+    ) -> kube::Result<Self> {
+        let made = Made::new(identity.current(), who, times, fence.clone())?;
+        Ok(Self {
+            identity,
+            who,
+            made: Arc::new(ArcSwap::from_pointee(made)),
             servers,
             figures,
             times,
             fence,
         })
+    }
+
+    /// With the credentials that count now.
+    fn made(&self) -> Arc<Made> {
+        let made = self.made.load_full();
+        let newest = self.identity.current();
+        if newest.number == made.credentials.number {
+            return made;
+        }
+        match Made::new(newest, self.who, self.times, self.fence.clone()) {
+            Ok(new) => {
+                let new = Arc::new(new);
+                self.made.store(Arc::clone(&new));
+                new
+            }
+            // They could be used when they were read.
+            Err(error) => {
+                tracing::warn!("connections with new credentials: {error}");
+                made
+            }
+        }
     }
 
     /// Sends a request. Reads are tried at every server there is; writes only as long as they have certainly not
@@ -111,14 +178,18 @@ impl Transport {
                 None => None,
             };
             let chosen = self.servers.chosen();
+            let made = self.made();
             let begin = Instant::now();
-            let answer = self.attempt(&parts, body.clone(), &chosen).await;
+            let answer = self.attempt(&made, &parts, body.clone(), &chosen).await;
             let code = answer.as_ref().ok().map(|answer| answer.status().as_u16());
             let host = chosen.authority.as_str();
             self.figures
                 .done(code, &parts.method, host, begin.elapsed());
             let (error, arrived) = match answer {
-                Ok(answer) => return Ok(answer.map(|body| Stream::new(body, &chosen))),
+                Ok(answer) => {
+                    let under = is_watch(&parts).then_some(&*made.credentials);
+                    return Ok(answer.map(|body| Stream::new(body, &chosen, under)));
+                }
                 Err(Failed { error, arrived }) => (error, arrived),
             };
             if let NoAnswer::Fenced(fenced) = error {
@@ -134,6 +205,7 @@ impl Transport {
 
     async fn attempt(
         &self,
+        made: &Made,
         parts: &Parts,
         body: Bytes,
         chosen: &Chosen,
@@ -146,7 +218,7 @@ impl Transport {
             error: error.into(),
             arrived: false,
         })?;
-        let answer = self.connections.clone().oneshot(request);
+        let answer = made.connections.clone().oneshot(request);
         let host = || chosen.authority.to_string();
         match timeout(self.times.head, answer).await {
             Ok(Ok(answer)) => Ok(answer),
@@ -182,6 +254,12 @@ struct Failed {
 /// Whether a request may change something.
 pub(crate) fn is_write(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Whether the answer lasts until somebody ends it.
+fn is_watch(parts: &Parts) -> bool {
+    let mut asked = parts.uri.query().unwrap_or_default().split('&');
+    asked.any(|part| matches!(part.split_once('='), Some(("watch", "true" | "1"))))
 }
 
 /// An error and its causes; hyper's says little by itself.

@@ -121,6 +121,7 @@ where
     let options = AccessOptions {
         kubeconfig: flags.kubeconfig.clone(),
         masters: flags.master.clone(),
+        certificate: None,
         name: component.name.to_owned(),
         requests_max: flags.kube_api_requests_max,
     };

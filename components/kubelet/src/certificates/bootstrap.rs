@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use kube::Client;
 use kube::config::{
@@ -9,6 +11,7 @@ use kube::config::{
     NamedContext,
 };
 
+use super::pair::Pair;
 use super::rotation::{Rotation, RotationError};
 use super::signing::Purpose;
 use super::store::{PairStore, write_secret};
@@ -57,9 +60,8 @@ pub async fn bootstrap(
         pair.is_valid(Timestamp::now()) && Purpose::Client.is_met_by(&pair, node)
     });
     if !good {
-        let options = KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(file, &options).await?;
-        let client = Client::try_from(config)?;
+        tracing::info!(node, "asking for a client certificate");
+        let client = client(file).await?;
         Rotation::new(client, node, Purpose::Client, store.clone())
             .renew()
             .await?;
@@ -73,26 +75,52 @@ pub async fn bootstrap(
     write_secret(kubeconfig, &text).map_err(|error| wrong(error.to_string()))
 }
 
-/// Whether the kubeconfig can be read and its client certificate, if it has one in a file, is valid.
+/// Asks with what a kubeconfig has.
+pub(super) async fn client(file: Kubeconfig) -> Result<Client, BootstrapError> {
+    let options = KubeConfigOptions::default();
+    let mut config = kube::Config::from_custom_kubeconfig(file, &options).await?;
+    // Whoever asks tries again by itself.
+    config.default_retry = false;
+    Ok(Client::try_from(config)?)
+}
+
+/// Whether the kubeconfig can be read and its client certificate, if it has one, is valid.
 fn is_usable(path: &Path) -> bool {
     let Ok(file) = Kubeconfig::read_from(path) else {
         return false;
     };
-    let users = file
-        .auth_infos
-        .iter()
-        .filter_map(|user| user.auth_info.as_ref());
-    for user in users {
-        let (Some(chain), Some(key)) = (&user.client_certificate, &user.client_key) else {
-            continue;
-        };
-        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        let pair = super::pair::Pair::read(&read(chain), &read(key));
-        if !pair.is_ok_and(|pair| pair.is_valid(Timestamp::now())) {
-            return false;
+    match pair_of(&file) {
+        None => true,
+        Some(pair) => {
+            let valid = pair
+                .as_ref()
+                .is_some_and(|pair| pair.is_valid(Timestamp::now()));
+            if !valid {
+                let ends = pair.map(|pair| pair.ends.to_string());
+                let ends = ends.unwrap_or_else(|| "which cannot be read".to_owned());
+                tracing::warn!(kubeconfig = %path.display(), ends, "the client certificate is not valid");
+            }
+            valid
         }
     }
-    true
+}
+
+/// The client certificate of the user of the current context: `None` if there is none, `Some(None)` if it is no good.
+pub(super) fn pair_of(file: &Kubeconfig) -> Option<Option<Pair>> {
+    let context = file.current_context.as_ref();
+    let context = file.contexts.iter().find(|one| Some(&one.name) == context);
+    let name = context.and_then(|one| one.context.as_ref())?.user.as_ref();
+    let mut users = file.auth_infos.iter();
+    let user = users.find(|one| Some(&one.name) == name)?;
+    let user = serde_json::to_value(user.auth_info.as_ref()?).ok()?;
+    let given = |name: &str| user.get(name).and_then(|value| value.as_str());
+    let text = |name: &str| match given(&format!("{name}-data")) {
+        Some(data) => Some(STANDARD.decode(data).unwrap_or_default()),
+        None => given(name).map(|path| std::fs::read(path).unwrap_or_default()),
+    };
+    let (chain, key) = (text("client-certificate")?, text("client-key")?);
+    let [chain, key] = [chain, key].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    Some(Pair::read(&chain, &key).ok())
 }
 
 /// That of the current context, or the only one.
@@ -144,7 +172,7 @@ fn written(cluster: Cluster, certificate: &Path) -> Kubeconfig {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pair::{Pair, tests::made};
+    use super::super::pair::tests::made;
     use super::*;
 
     fn file(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
@@ -187,5 +215,25 @@ mod tests {
             .update(&Pair::read(&chain, &key).expect("a pair"))
             .expect("stored");
         assert!(!is_usable(&kubeconfig));
+    }
+
+    #[test]
+    fn a_certificate_within_a_kubeconfig_is_looked_at_as_well() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        for (seconds, usable) in [(100 * 365 * 24 * 3600, true), (1000, false)] {
+            let (chain, key) = made("system:node:n", seconds);
+            let text = format!(
+                "{{apiVersion: v1, kind: Config, current-context: c, contexts: [{{name: c, context: {{cluster: k, user: u}}}}], \
+                 users: [{{name: u, user: {{client-certificate-data: {}, client-key-data: {}}}}}]}}",
+                STANDARD.encode(chain),
+                STANDARD.encode(key)
+            );
+            let path = file(folder.path(), "kubeconfig", &text);
+            assert_eq!(is_usable(&path), usable, "{seconds}");
+        }
+        let text = "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: k, user: u}}], \
+                    users: [{name: u, user: {token: t}}]}";
+        assert!(is_usable(&file(folder.path(), "kubeconfig", text)));
+        assert!(!is_usable(&file(folder.path(), "kubeconfig", "none: [")));
     }
 }

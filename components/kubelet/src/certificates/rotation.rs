@@ -1,19 +1,23 @@
 //! A certificate that is always there and never old.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
+use kube::config::Kubeconfig;
 use rcgen::KeyPair;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::bootstrap;
 use super::pair::Pair;
 use super::signing::{Purpose, SigningError, ask};
 use super::store::PairStore;
 use crate::limits::{
     CERTIFICATE_LOOK, CERTIFICATE_PATIENCE, CERTIFICATE_PAUSE_MAX, CERTIFICATE_PAUSE_MIN,
+    CERTIFICATE_RENEWAL_PAUSE_MAX,
 };
 
 /// Why there is no new certificate.
@@ -25,11 +29,15 @@ pub enum RotationError {
     Key(#[from] rcgen::Error),
     #[error("storing the certificate: {0}")]
     Store(#[from] std::io::Error),
+    #[error("{0}")]
+    Bootstrap(String),
 }
 
 /// Keeps one certificate of a node new.
 pub struct Rotation {
     client: Client,
+    /// A kubeconfig to ask with when the certificate that counted has ended.
+    bootstrap: Option<PathBuf>,
     node: String,
     purpose: Purpose,
     store: PairStore,
@@ -53,10 +61,20 @@ impl Rotation {
         let known = known.filter(|pair| purpose.is_met_by(pair, node));
         Self {
             client,
+            bootstrap: None,
             node: node.to_owned(),
             purpose,
             store,
             current: watch::channel(known).0,
+        }
+    }
+
+    /// With a kubeconfig to ask with when the node's certificate has ended while nobody signed a new one.
+    #[must_use]
+    pub fn with_bootstrap(self, bootstrap: Option<&Path>) -> Self {
+        Self {
+            bootstrap: bootstrap.map(Path::to_owned),
+            ..self
         }
     }
 
@@ -70,9 +88,10 @@ impl Rotation {
     pub async fn run(self) {
         let mut pause = CERTIFICATE_PAUSE_MIN;
         loop {
+            let now = Timestamp::now();
             let due = match &*self.current.borrow() {
-                Some(pair) => pair.renewal(rand::random()),
-                None => Timestamp::now(),
+                Some(pair) => pair.renewal(rand::random()).max(earliest(now, pair.ends)),
+                None => now,
             };
             // In steps: a clock that was put forward must not be waited for.
             while let Some(left) = left(Timestamp::now(), due) {
@@ -106,15 +125,16 @@ impl Rotation {
                 key
             }
         };
+        let client = self.client().await?;
         let asked = ask(
-            &self.client,
+            &client,
             &self.node,
             &self.purpose,
             &key,
             CERTIFICATE_PATIENCE,
         )
         .await;
-        let pair = match asked {
+        let pair = match asked.and_then(|pair| self.fits(pair)) {
             Ok(pair) => pair,
             Err(error) => {
                 // A request that was refused stays so: the next one is of another key.
@@ -123,6 +143,7 @@ impl Rotation {
                     SigningError::Refused { .. }
                         | SigningError::Late(_)
                         | SigningError::Certificate(_)
+                        | SigningError::Unfit { .. }
                 );
                 if refused {
                     self.store.forget_pending_key();
@@ -138,6 +159,47 @@ impl Rotation {
     }
 }
 
+impl Rotation {
+    /// The node's own, or while its certificate has ended, that of the bootstrap kubeconfig.
+    async fn client(&self) -> Result<Client, RotationError> {
+        let now = Timestamp::now();
+        let ended = match &*self.current.borrow() {
+            Some(pair) => pair.ends <= now,
+            None => false,
+        };
+        let Some(path) = self.bootstrap.as_ref().filter(|_| ended) else {
+            return Ok(self.client.clone());
+        };
+        tracing::warn!(
+            node = self.node,
+            "the certificate has ended: a new one is asked for as a new node does"
+        );
+        let wrong = |error: &dyn fmt::Display| RotationError::Bootstrap(error.to_string());
+        let file = Kubeconfig::read_from(path).map_err(|error| wrong(&error))?;
+        bootstrap::client(file).await.map_err(|error| wrong(&error))
+    }
+
+    /// A request of the same key may have been signed long ago, or for something else.
+    fn fits(&self, pair: Pair) -> Result<Pair, SigningError> {
+        let ended = pair.ends <= Timestamp::now();
+        match !ended && self.purpose.is_met_by(&pair, &self.node) {
+            true => Ok(pair),
+            false => Err(SigningError::Unfit {
+                name: pair.name,
+                ends: pair.ends,
+            }),
+        }
+    }
+}
+
+/// Not before half of what is left is over. Certificates that begin some minutes before they are signed, as upstream's
+/// do, are old enough to be renewed at once if they are short, and would be for ever.
+fn earliest(now: Timestamp, ends: Timestamp) -> Timestamp {
+    let left = Duration::try_from(ends.duration_since(now)).unwrap_or_default();
+    let pause = (left / 2).min(CERTIFICATE_RENEWAL_PAUSE_MAX);
+    now.saturating_add(pause).unwrap_or(ends)
+}
+
 /// Until then; none if it is past.
 fn left(now: Timestamp, due: Timestamp) -> Option<Duration> {
     let left = Duration::try_from(due.duration_since(now)).ok()?;
@@ -147,6 +209,16 @@ fn left(now: Timestamp, due: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_of_some_minutes_was_renewed_without_end() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        assert_eq!(earliest(at(100), at(160)), at(130));
+        assert_eq!(earliest(at(100), at(100)), at(100));
+        assert_eq!(earliest(at(100), at(50)), at(100));
+        // One of a year that is late is not kept waiting.
+        assert_eq!(earliest(at(100), at(100_000)), at(400));
+    }
 
     #[test]
     fn what_is_past_is_not_waited_for() {

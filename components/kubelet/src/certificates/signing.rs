@@ -83,6 +83,8 @@ pub enum SigningError {
     Late(String),
     #[error("certificate signing request {0} is gone")]
     Gone(String),
+    #[error("the certificate that was signed is {name}'s, until {ends}, and not for this")]
+    Unfit { name: String, ends: jiff::Timestamp },
     #[error("the certificate that was signed: {0}")]
     Certificate(#[from] super::pair::PairError),
 }

@@ -17,6 +17,15 @@ pub struct ConfigFile {
     pub api_version: String,
     pub kind: String,
     pub static_pod_path: Option<PathBuf>,
+    #[serde(rename = "staticPodURL")]
+    pub static_pod_url: Option<String>,
+    #[serde(rename = "staticPodURLHeader")]
+    pub static_pod_url_header: BTreeMap<String, Vec<String>>,
+    pub file_check_frequency: Option<String>,
+    pub http_check_frequency: Option<String>,
+    pub rotate_certificates: Option<bool>,
+    #[serde(rename = "serverTLSBootstrap")]
+    pub server_tls_bootstrap: Option<bool>,
     pub pod_logs_dir: Option<PathBuf>,
     pub container_runtime_endpoint: Option<String>,
     #[serde(rename = "clusterDNS")]

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 use http::Uri;
+use mainstay_client::process::duration;
 
 use crate::server::ServerFlags;
 
@@ -18,6 +20,19 @@ pub struct Flags {
     /// Kubeconfig with the address of the apiserver and this node's credentials.
     #[arg(long)]
     pub kubeconfig: PathBuf,
+    /// Kubeconfig with which a first client certificate is asked for, where --kubeconfig does not exist or its
+    /// certificate has ended. --kubeconfig is written then.
+    #[arg(long)]
+    pub bootstrap_kubeconfig: Option<PathBuf>,
+    /// Folder for certificates and keys. Default: pki in --root-dir.
+    #[arg(long)]
+    pub cert_dir: Option<PathBuf>,
+    /// Whether the client certificate is renewed before it ends.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    pub rotate_certificates: Option<bool>,
+    /// Whether the cluster is asked for the serving certificate, and for each next one. Somebody must approve.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    pub rotate_server_certificates: Option<bool>,
     /// Addresses of apiservers, in place of the kubeconfig's; when one does not answer the next one is asked.
     #[arg(long, value_delimiter = ',')]
     pub master: Vec<Uri>,
@@ -51,6 +66,18 @@ pub struct Flags {
     /// Folder of static pods.
     #[arg(long)]
     pub pod_manifest_path: Option<PathBuf>,
+    /// How often it is looked at, at least. Default: 20s.
+    #[arg(long, value_parser = duration)]
+    pub file_check_frequency: Option<Duration>,
+    /// Where further static pods are: one, or a list, as JSON or YAML.
+    #[arg(long)]
+    pub manifest_url: Option<String>,
+    /// Headers of requests for them, as `a:hello,b:again`.
+    #[arg(long, value_delimiter = ',')]
+    pub manifest_url_header: Vec<String>,
+    /// How often they are asked for. Default: 20s.
+    #[arg(long, value_parser = duration)]
+    pub http_check_frequency: Option<Duration>,
     /// Addresses of the cluster's DNS.
     #[arg(long, value_delimiter = ',')]
     pub cluster_dns: Vec<IpAddr>,

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::Taint;
 
+use super::certificates::CertificateOptions;
 use super::file::ConfigFile;
 use super::flags::Flags;
+use super::manifests::ManifestOptions;
 use crate::cgroups::Driver;
 use crate::node::{Reserved, Taints};
 use crate::server::ServerOptions;
@@ -21,7 +23,8 @@ pub struct Options {
     pub endpoint: String,
     pub root: PathBuf,
     pub logs: PathBuf,
-    pub manifests: Option<PathBuf>,
+    pub manifests: ManifestOptions,
+    pub certificates: CertificateOptions,
     pub cluster_dns: Vec<IpAddr>,
     pub cluster_domain: String,
     pub resolv_conf: String,
@@ -65,6 +68,10 @@ impl Options {
 
     fn from(flags: Flags, file: ConfigFile) -> Result<Self, String> {
         let flag = flags.clone();
+        let root = flag.root_dir.clone();
+        let root = root.unwrap_or_else(|| "/var/lib/kubelet".into());
+        let certificates = CertificateOptions::of(&flags, &file, &root);
+        let manifests = ManifestOptions::of(&flags, &file)?;
         let list = |flag: Vec<IpAddr>, file: Vec<IpAddr>| match flag.is_empty() {
             true => file,
             false => flag,
@@ -99,15 +106,13 @@ impl Options {
                 .container_runtime_endpoint
                 .or(file.container_runtime_endpoint)
                 .unwrap_or_else(|| "unix:///run/containerd/containerd.sock".to_owned()),
-            root: flag.root_dir.unwrap_or_else(|| "/var/lib/kubelet".into()),
+            root,
             logs: flag
                 .pod_logs_dir
                 .or(file.pod_logs_dir)
                 .unwrap_or_else(|| "/var/log/pods".into()),
-            manifests: flag
-                .pod_manifest_path
-                .or(file.static_pod_path)
-                .filter(|path| path != Path::new("")),
+            manifests,
+            certificates,
             cluster_dns: list(flag.cluster_dns, file.cluster_dns),
             cluster_domain: flag
                 .cluster_domain
@@ -286,8 +291,58 @@ mod tests {
     }
 
     #[test]
+    fn certificates_are_kept_in_the_kubelets_folder() {
+        let made = |flags: &[&str], file| options(flags, file).expect("fine").certificates;
+        let plain = made(&["--bootstrap-kubeconfig="], "{}");
+        assert_eq!(plain.folder, std::path::Path::new("/var/lib/kubelet/pki"));
+        assert!(plain.bootstrap.is_none() && !plain.rotate && !plain.rotate_serving);
+        let flags = [
+            "--root-dir=/r",
+            "--rotate-certificates=false",
+            "--bootstrap-kubeconfig=/b",
+        ];
+        let file = "{rotateCertificates: true, serverTLSBootstrap: true}";
+        let made = made(&flags, file);
+        assert_eq!(made.folder, std::path::Path::new("/r/pki"));
+        assert!(made.bootstrap.is_some() && !made.rotate && made.rotate_serving);
+    }
+
+    #[test]
+    fn static_pods_come_from_a_folder_and_a_server() {
+        let file = "{staticPodPath: /m, staticPodURL: 'http://a:8/p', httpCheckFrequency: 5s, fileCheckFrequency: 0s, \
+                    staticPodURLHeader: {X-A: [b, c]}}";
+        let made = options(&[], file).expect("fine").manifests;
+        assert_eq!(made.folder.as_deref(), Some(std::path::Path::new("/m")));
+        assert_eq!(
+            (made.folder_interval.as_secs(), made.url_interval.as_secs()),
+            (20, 5)
+        );
+        assert_eq!(
+            made.url.map(|url| url.to_string()).as_deref(),
+            Some("http://a:8/p")
+        );
+        assert_eq!(made.headers.len(), 2);
+        let flags = [
+            "--manifest-url-header=a:hello,b:x:y",
+            "--manifest-url-header=b:c",
+        ];
+        let made = options(&flags, file).expect("fine").manifests;
+        let values: Vec<_> = made
+            .headers
+            .iter()
+            .map(|(_, value)| value.as_bytes())
+            .collect();
+        assert_eq!(values, [&b"hello"[..], b"x:y", b"c"]);
+        assert!(!format!("{:?}", made.headers).contains("hello"));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         let cases = [
+            "--manifest-url=example",
+            "--manifest-url-header=a",
+            "--http-check-frequency=0",
+            "--file-check-frequency=x",
             "--register-with-taints=a=b",
             "--register-with-taints=a=b:Never",
             "--node-labels=a",

@@ -8,5 +8,5 @@ mod register;
 pub use lease::keep_lease;
 pub(crate) use machine::own_address;
 pub use machine::{Machine, Pages, read_machine};
-pub use object::{Health, Identity, Reserved, Taints, allocatable, capacity};
+pub use object::{Health, Identity, Reserved, Taints, allocatable, capacity, labels};
 pub use register::{Registration, keep_registered};

@@ -34,6 +34,18 @@ pub struct Identity {
     pub reserved: Reserved,
 }
 
+impl Identity {
+    /// Where it can be asked, as its status says: names and addresses.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<String> {
+        let addresses = self.addresses.iter().map(ToString::to_string);
+        let mut hosts: Vec<String> = addresses.chain([self.hostname.clone()]).collect();
+        hosts.sort();
+        hosts.dedup();
+        hosts
+    }
+}
+
 pub type Taints = Vec<Taint>;
 
 /// What is kept from pods.
@@ -120,7 +132,7 @@ fn page_name(size: u64) -> String {
 }
 
 /// Labels that every node has, and its own.
-pub(super) fn labels(identity: &Identity, machine: &Machine) -> BTreeMap<String, String> {
+pub fn labels(identity: &Identity, machine: &Machine) -> BTreeMap<String, String> {
     let mut all = identity.labels.clone();
     let known = [
         ("kubernetes.io/hostname", identity.hostname.as_str()),

@@ -21,9 +21,8 @@ pub fn shown(options: &Options) -> Value {
         Driver::Systemd => "systemd",
     };
     let pair = server.pair.as_ref();
-    json!({"kubeletconfig": {
+    let mut shown = json!({
         "enableServer": server.enabled,
-        "staticPodPath": options.manifests,
         "podLogsDir": options.logs,
         "address": server.address,
         "port": options.port,
@@ -68,7 +67,23 @@ pub fn shown(options: &Options) -> Value {
         "providerID": options.provider_id,
         "kind": "KubeletConfiguration",
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
-    }})
+    });
+    let (pods, certificates) = (&options.manifests, &options.certificates);
+    // Headers for the URL may be secret.
+    for (name, value) in [
+        ("staticPodPath", json!(pods.folder)),
+        (
+            "staticPodURL",
+            json!(pods.url.as_ref().map(ToString::to_string)),
+        ),
+        ("fileCheckFrequency", json!(words(pods.folder_interval))),
+        ("httpCheckFrequency", json!(words(pods.url_interval))),
+        ("rotateCertificates", json!(certificates.rotate)),
+        ("serverTLSBootstrap", json!(certificates.rotate_serving)),
+    ] {
+        shown[name] = value;
+    }
+    json!({"kubeletconfig": shown})
 }
 
 /// As Go writes durations.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -115,9 +115,15 @@ impl Files {
     }
 }
 
-/// Hands on what is in the folder, until it is dropped.
-pub async fn follow_files(mut files: Files, pods: Pods, mirrors: Mirrors, spoken: Spoken) {
-    let mut ticks = interval(STATIC_INTERVAL);
+/// Hands on what is in the folder, until it is dropped. It is looked at at least this often.
+pub async fn follow_files(
+    mut files: Files,
+    every: Duration,
+    pods: Pods,
+    mirrors: Mirrors,
+    spoken: Spoken,
+) {
+    let mut ticks = interval(every.min(STATIC_INTERVAL));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
@@ -135,7 +141,7 @@ pub async fn follow_files(mut files: Files, pods: Pods, mirrors: Mirrors, spoken
         for pod in changes.there {
             pods.set(pod);
         }
-        mirrors.set(files.pods());
+        mirrors.set_files(files.pods());
         spoken.files();
     }
 }

@@ -24,8 +24,15 @@ pub struct Mirrors {
     node: Arc<str>,
     pods: Arc<Informer<Pod>>,
     statuses: Statuses,
-    shown: Arc<Mutex<Vec<Arc<Pod>>>>,
+    shown: Arc<Mutex<Shown>>,
     again: Arc<Notify>,
+}
+
+/// All static pods.
+#[derive(Default)]
+struct Shown {
+    files: Vec<Arc<Pod>>,
+    server: Vec<Arc<Pod>>,
 }
 
 impl fmt::Debug for Mirrors {
@@ -48,9 +55,15 @@ impl Mirrors {
         }
     }
 
-    /// These are all static pods.
-    pub fn set(&self, pods: Vec<Arc<Pod>>) {
-        *self.shown.lock() = pods;
+    /// These are all static pods of the folder.
+    pub fn set_files(&self, pods: Vec<Arc<Pod>>) {
+        self.shown.lock().files = pods;
+        self.look();
+    }
+
+    /// These are all static pods of the server.
+    pub fn set_server(&self, pods: Vec<Arc<Pod>>) {
+        self.shown.lock().server = pods;
         self.look();
     }
 
@@ -77,7 +90,10 @@ impl Mirrors {
     }
 
     async fn round(&self) -> Result<(), kube::Error> {
-        let shown = self.shown.lock().clone();
+        let shown: Vec<Arc<Pod>> = {
+            let shown = self.shown.lock();
+            shown.files.iter().chain(&shown.server).cloned().collect()
+        };
         for pod in &shown {
             self.show(pod).await?;
         }

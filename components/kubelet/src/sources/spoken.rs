@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Spoken {
     api: Arc<AtomicBool>,
     files: Arc<AtomicBool>,
+    server: Arc<AtomicBool>,
 }
 
 impl Spoken {
-    /// `files`: whether there is a folder of static pods to wait for.
-    pub fn new(files: bool) -> Self {
+    /// Whether there is a folder and a server of static pods to wait for.
+    pub fn new(files: bool, server: bool) -> Self {
         let spoken = Self::default();
         spoken.files.store(!files, Ordering::Release);
+        spoken.server.store(!server, Ordering::Release);
         spoken
     }
 
@@ -28,7 +30,13 @@ impl Spoken {
         self.files.store(true, Ordering::Release);
     }
 
+    /// All pods of the server have a task.
+    pub fn server(&self) {
+        self.server.store(true, Ordering::Release);
+    }
+
     pub fn all(&self) -> bool {
-        self.api.load(Ordering::Acquire) && self.files.load(Ordering::Acquire)
+        let all = [&self.api, &self.files, &self.server];
+        all.iter().all(|spoke| spoke.load(Ordering::Acquire))
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::deadline;
+use crate::admit::Rejection;
 use crate::context::Context;
 use crate::decide::{Backoff, plan};
 use crate::limits::{
@@ -49,6 +50,8 @@ pub(super) struct Life {
     pub(super) condemned: HashSet<String>,
     pub(super) status: PodStatus,
     ended: Option<Ended>,
+    /// The node has not taken it.
+    rejected: Option<Rejection>,
     /// Moments of the back-off are counted from here.
     pub(super) begun: (Instant, Timestamp),
     /// When the pod is to be looked at without anything having happened.
@@ -76,6 +79,7 @@ impl Life {
             condemned: HashSet::new(),
             status: PodStatus::default(),
             ended: None,
+            rejected: None,
             begun: (Instant::now(), Timestamp::now()),
             again: None,
         }
@@ -88,6 +92,7 @@ impl Life {
             let shown = self.context.statuses.shown(pod);
             self.status = shown.or_else(|| pod.status.clone()).unwrap_or_default();
         }
+        self.ask_to_be_taken().await;
         while !self.wants_to_end() {
             let mut wishes = self.wishes.clone();
             let ending = async {
@@ -102,6 +107,7 @@ impl Life {
             self.take_wish();
         }
         self.end().await;
+        self.context.admission.leave(&self.uid);
         while !self.is_gone() {
             if self.wishes.changed().await.is_err() {
                 break;
@@ -110,6 +116,31 @@ impl Life {
             self.tell(true);
         }
         self.tidy().await;
+    }
+
+    /// Once, before anything is started: a pod that does not fit has failed.
+    async fn ask_to_be_taken(&mut self) {
+        self.rejected = status::rejection_of(&self.status);
+        let Some(pod) = self.pod.clone().filter(|_| !self.wants_to_end()) else {
+            return;
+        };
+        // What was told of a static pod stands in its mirror.
+        let mut asked = pod.as_ref().clone();
+        asked.status = Some(self.status.clone());
+        let Err(rejection) = self.context.admission.admit(&Arc::new(asked)).await else {
+            return;
+        };
+        let told = Told::of(&self.context.events, &pod);
+        told.warning(&rejection.reason, rejection.message.clone());
+        let Rejection { reason, message } = &rejection;
+        tracing::info!(
+            uid = self.uid,
+            reason,
+            "the node does not take the pod: {message}"
+        );
+        self.status = status::rejected(&pod, &rejection, Timestamp::now());
+        self.rejected = Some(rejection);
+        self.publish(&pod, false);
     }
 
     fn take_wish(&mut self) {
@@ -209,6 +240,10 @@ impl Life {
 
     /// Makes the status from what was seen.
     fn judge(&mut self, pod: &Pod, seen: &Observed, over: bool) {
+        if self.rejected.is_some() {
+            // It says why, and there is nothing else to say.
+            return;
+        }
         let verdicts = self.probes.verdicts();
         let host_ips = self.context.host_ips();
         self.status.qos_class = Some(QosClass::of(pod).name().to_owned());

@@ -1,7 +1,7 @@
 //! A node: a machine, its kubelet, and a cluster around it.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(crate) const DONE: Duration = Duration::from_secs(60);
 /// Dropped in this order: the kubelet first.
 pub(crate) struct Node {
     kubelet: Option<Process>,
-    /// Flags beside those that all have.
+    /// Flags of the kubelet that are not the same for all.
     flags: Vec<String>,
     pub(crate) machine: Machine,
     pub(crate) world: World,
@@ -32,11 +32,23 @@ impl Node {
         Self::start_with(|_| Vec::new()).await
     }
 
-    /// With more flags of the kubelet.
+    /// As the administrator, with more flags.
     pub(crate) async fn start_with(flags: impl Fn(&World) -> Vec<String>) -> Option<Self> {
-        let world = World::start().await;
+        let flags = |world: &World, _: &Path| {
+            let mut all = flags(world);
+            all.push(as_administrator(world));
+            all
+        };
+        Self::start_in(World::start().await, flags).await
+    }
+
+    /// In a world, with flags that say who the kubelet is; they may name files in the machine's folder.
+    pub(crate) async fn start_in(
+        world: World,
+        flags: impl FnOnce(&World, &Path) -> Vec<String>,
+    ) -> Option<Self> {
         let machine = Machine::start(world.server.port()).await?;
-        let mut flags = flags(&world);
+        let mut flags = flags(&world, machine.dir.path());
         flags.push("--node-ip=10.88.0.1".to_owned());
         Some(Self::begin(world, machine, flags).await)
     }
@@ -47,7 +59,7 @@ impl Node {
         let world = World::start_with(&[flag]).await;
         let machine = Machine::start(world.server.port()).await?;
         let address = machine.link(world.server.port());
-        let flags = vec![format!("--node-ip={address}")];
+        let flags = vec![format!("--node-ip={address}"), as_administrator(&world)];
         Some(Self::begin(world, machine, flags).await)
     }
 
@@ -81,7 +93,6 @@ impl Node {
         let dir = self.machine.dir.path().display().to_string();
         let program = built();
         let flags = [
-            format!("--kubeconfig={}", self.world.server.kubeconfig().display()),
             format!(
                 "--container-runtime-endpoint=unix://{}",
                 self.machine.socket().display()
@@ -110,6 +121,11 @@ impl Node {
     /// SIGKILL.
     pub(crate) fn kill_kubelet(&mut self) {
         self.kubelet = None;
+    }
+
+    /// What it said, over all its lives.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     fn log_path(&self) -> PathBuf {
@@ -181,6 +197,10 @@ impl Drop for Node {
             eprintln!("kubelet:\n{}", lines[last..].join("\n"));
         }
     }
+}
+
+fn as_administrator(world: &World) -> String {
+    format!("--kubeconfig={}", world.server.kubeconfig().display())
 }
 
 /// The kubelet of this build.
