@@ -187,6 +187,8 @@ pub const LOG_STATE_INTERVAL: Duration = Duration::from_secs(1);
 pub const NODE_LOGS_LISTED_MAX: usize = 10_000;
 /// Between two looks at what is used, so that there are rates; as cAdvisor's.
 pub const STATS_INTERVAL: Duration = Duration::from_secs(10);
+/// Sandboxes that the runtime is asked about at a time.
+pub const STATS_QUESTIONS_MAX: usize = 8;
 /// Connections to the page for health.
 pub const HEALTH_CONNECTIONS_MAX: usize = 32;
 /// Until a connection to it has asked.

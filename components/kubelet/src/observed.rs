@@ -53,6 +53,9 @@ pub struct SeenContainer {
     pub annotations: BTreeMap<String, String>,
     /// What its user was resolved to: user, group, further groups.
     pub user: Option<(i64, i64, Vec<i64>)>,
+    /// This kubelet has ended it, as a probe had failed or its spec had changed: it has not succeeded, whatever it said
+    /// at its end.
+    pub condemned: bool,
 }
 
 impl Default for SeenContainer {
@@ -73,6 +76,7 @@ impl Default for SeenContainer {
             log_path: String::new(),
             annotations: BTreeMap::new(),
             user: None,
+            condemned: false,
         }
     }
 }
@@ -116,7 +120,7 @@ impl SeenContainer {
     }
 
     pub fn succeeded(&self) -> bool {
-        self.state == State::Exited && self.exit_code == 0
+        self.state == State::Exited && self.exit_code == 0 && !self.condemned
     }
 
     fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {

@@ -19,8 +19,9 @@ use crate::certificates::{BootstrapError, Keeping, Serving, keep as keep_certifi
 use crate::cgroups::Cgroups;
 use crate::config::Options;
 use crate::context::Context;
+use crate::figures::Figures;
 use crate::healthz::{Looked, serve_healthz};
-use crate::keep::{ImageGc, LogLimits, remove_containers, rotate_logs};
+use crate::keep::{ImageGc, LogLimits, remove_containers, remove_dangling, rotate_logs};
 use crate::limits::{
     CLEAN_INTERVAL, CONTAINERS_INTERVAL, IMAGES_INTERVAL, LOGS_INTERVAL, RELIST_INTERVAL,
     REQUESTS_MAX, RUNTIME_RETRY,
@@ -73,7 +74,8 @@ pub enum Ended {
 /// If it cannot start, or a part of it has failed.
 pub async fn run(options: Options) -> Result<(), Ended> {
     let metrics = Metrics::default();
-    for folder in [&options.root, &options.logs] {
+    let links = options.logs.with_file_name("containers");
+    for folder in [&options.root, &options.logs, &links] {
         let made = tokio::fs::create_dir_all(folder).await;
         made.map_err(|error| Ended::Folder(folder.clone(), error))?;
     }
@@ -140,6 +142,7 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     let manifests = &options.manifests;
     let spoken = Spoken::new(manifests.folder.is_some(), manifests.url.is_some());
 
+    let figures = Figures::new(&metrics, node);
     let mut parts: JoinSet<Result<(), Ended>> = JoinSet::new();
     if let Some((server, pair)) = server {
         let host = Host {
@@ -147,6 +150,7 @@ pub async fn run(options: Options) -> Result<(), Ended> {
             pods: pods.clone(),
             looked: Arc::clone(&looked),
             metrics: metrics.clone(),
+            figures: figures.clone(),
             config: shown(&options),
         };
         parts.spawn(async move { Ok(server.run(host).await?) });
@@ -208,7 +212,7 @@ pub async fn run(options: Options) -> Result<(), Ended> {
         spoken.clone(),
     )));
     parts.spawn(ended(volumes.run()));
-    parts.spawn(ended(relist(context, pods, looked, spoken)));
+    parts.spawn(ended(relist(context, pods, looked, spoken, figures)));
     parts.spawn(ended(keep(runtime, &options)));
     match parts.join_next().await {
         Some(Ok(Err(error))) => Err(error),
@@ -278,13 +282,20 @@ async fn follow(
 }
 
 /// Looks at the runtime each second: what changed there wakes its pod, what nobody wants goes.
-async fn relist(context: Arc<Context>, pods: Pods, looked: Looked, spoken: Spoken) {
+async fn relist(
+    context: Arc<Context>,
+    pods: Pods,
+    looked: Looked,
+    spoken: Spoken,
+    figures: Figures,
+) {
     let mut relister = Relister::new(context.runtime.clone());
     let mut ticks = interval(RELIST_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut cleaned = Instant::now();
     loop {
         ticks.tick().await;
+        let begun = Instant::now();
         let found = match relister.look().await {
             Ok(found) => found,
             Err(error) => {
@@ -293,6 +304,7 @@ async fn relist(context: Arc<Context>, pods: Pods, looked: Looked, spoken: Spoke
             }
         };
         *looked.lock() = Some(Instant::now());
+        figures.relisted(&found, begun.elapsed().as_secs_f64());
         pods.wake(&found.changed);
         if spoken.all() {
             pods.remove_orphans(&found.present);
@@ -306,6 +318,7 @@ async fn relist(context: Arc<Context>, pods: Pods, looked: Looked, spoken: Spoke
 
 /// Keeps the machine from filling up.
 fn keep(runtime: Runtime, options: &Options) -> impl Future<Output = ()> + use<> {
+    let links = options.logs.with_file_name("containers");
     let limits = LogLimits {
         size: options.log_size,
         files: options.log_files,
@@ -323,7 +336,12 @@ fn keep(runtime: Runtime, options: &Options) -> impl Future<Output = ()> + use<>
         loop {
             let done = tokio::select! {
                 _ = logs.tick() => rotate_logs(&runtime, limits).await,
-                _ = containers.tick() => remove_containers(&runtime).await,
+                _ = containers.tick() => {
+                    if let Err(error) = remove_dangling(&links) {
+                        tracing::warn!("{}: {error}", links.display());
+                    }
+                    remove_containers(&runtime).await
+                }
                 _ = disk.tick() => images.round().await.map(drop),
             };
             if let Err(error) = done {

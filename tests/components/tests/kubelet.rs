@@ -9,8 +9,12 @@
 
 #[path = "kubelet/admission.rs"]
 mod admission;
+#[path = "kubelet/api.rs"]
+mod api;
 #[path = "kubelet/certificates.rs"]
 mod certificates;
+#[path = "kubelet/kubectl.rs"]
+mod kubectl;
 #[path = "kubelet/lives.rs"]
 mod lives;
 #[path = "kubelet/machine.rs"]

@@ -39,7 +39,7 @@ impl Policy {
     pub fn restarts(self, ended: &SeenContainer) -> bool {
         match self {
             Self::Always => true,
-            Self::OnFailure => ended.exit_code != 0,
+            Self::OnFailure => ended.exit_code != 0 || ended.condemned,
             Self::Never => false,
         }
     }

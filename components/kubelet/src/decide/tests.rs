@@ -176,6 +176,20 @@ fn a_condemned_container_is_ended_and_started_again() {
     }
 }
 
+/// The pause before it is started again had made a success of it.
+#[test]
+fn a_condemned_container_that_ends_well_is_started_again() {
+    for (policy, expected) in [("Always", "+a"), ("OnFailure", "+a"), ("Never", "")] {
+        let pod = pod(policy, false);
+        let mut seen = seen(&pod, "^ a-0 b+");
+        for container in &mut seen.containers {
+            container.condemned = container.name == "a";
+        }
+        let plan = plan(&pod, &seen, &Verdicts::default());
+        assert_eq!(words(&pod, &plan), expected, "{policy}");
+    }
+}
+
 #[test]
 fn pauses_double_up_to_five_minutes_and_begin_anew() {
     let seconds = Duration::from_secs;

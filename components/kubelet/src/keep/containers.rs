@@ -1,12 +1,15 @@
 //! Containers and sandboxes that are over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use mainstay_cri::{
-    Container, ContainerState, CriError, ListContainersRequest, ListPodSandboxRequest, PodSandbox,
-    PodSandboxState, RemoveContainerRequest, RemovePodSandboxRequest, Runtime,
+    Container, ContainerState, ContainerStatusRequest, CriError, ListContainersRequest,
+    ListPodSandboxRequest, PodSandbox, PodSandboxState, RemoveContainerRequest,
+    RemovePodSandboxRequest, Runtime,
 };
 
+use super::logs::remove_log;
 use crate::labels::{CONTAINER_NAME, POD_UID};
 use crate::limits::DEAD_CONTAINERS_MAX;
 
@@ -18,8 +21,20 @@ use crate::limits::DEAD_CONTAINERS_MAX;
 pub async fn remove_containers(runtime: &Runtime) -> Result<(), CriError> {
     let containers = runtime.call(ListContainersRequest::default()).await?;
     for id in surplus_containers(&containers.containers) {
+        let request = ContainerStatusRequest {
+            container_id: id.clone(),
+            verbose: false,
+        };
+        let status = runtime.call(request).await.ok();
         let removed = runtime.call(RemoveContainerRequest { container_id: id });
         there(removed.await)?;
+        let log = status.and_then(|answer| answer.status);
+        if let Some(log) = log
+            .map(|status| status.log_path)
+            .filter(|log| !log.is_empty())
+        {
+            remove_log(Path::new(&log));
+        }
     }
     let sandboxes = runtime.call(ListPodSandboxRequest::default()).await?;
     let containers = runtime.call(ListContainersRequest::default()).await?;

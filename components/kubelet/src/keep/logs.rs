@@ -77,6 +77,19 @@ async fn rotate(runtime: &Runtime, id: &str, path: &Path, limits: LogLimits) -> 
     Ok(())
 }
 
+/// Removes the log of a container that is gone, with what was rotated of it.
+pub(super) fn remove_log(path: &Path) {
+    let all = rotated(path).unwrap_or_default().into_iter();
+    for file in all.chain([path.to_owned()]) {
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!("{}: {error}", file.display());
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Removes rotated files but the newest ones.
 fn forget_old(path: &Path, kept: usize) -> io::Result<()> {
     let mut rotated = rotated(path)?;
@@ -127,6 +140,9 @@ mod tests {
             .collect();
         assert_eq!(names, ["20260102-000000", "20260103-000000"]);
         assert!(log.exists() && folder.path().join("1.log.x").exists());
+        remove_log(&log);
+        assert!(!log.exists() && rotated(&log).expect("read").is_empty());
+        assert!(folder.path().join("1.log.x").exists());
     }
 
     #[tokio::test]

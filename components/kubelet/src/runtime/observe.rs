@@ -127,6 +127,7 @@ async fn look_at_container(runtime: &Runtime, id: &str) -> Result<SeenContainer,
         log_path: status.log_path,
         annotations: status.annotations,
         user: user.map(|user| (user.uid, user.gid, user.supplemental_groups.clone())),
+        condemned: false,
     };
     if state == State::Exited {
         let mount = status

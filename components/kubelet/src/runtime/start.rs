@@ -1,5 +1,6 @@
 //! Starting one container.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Pod, Secret, Service};
@@ -9,6 +10,7 @@ use super::credentials::credentials;
 use super::hooks::run_hook;
 use super::stop::{Stopping, stop_container};
 use crate::context::Context;
+use crate::keep::{link_log, link_name};
 use crate::limits::{HOOK_DEADLINE, LOG_FILES_LISTED_MAX};
 use crate::observed::{Observed, SeenContainer, State};
 use crate::spec::{ContainerInput, Environment, EnvironmentSources, container_config};
@@ -97,7 +99,20 @@ pub async fn start(context: &Context, starting: Starting<'_>, told: &Told) -> Re
         return Err(failed("RunContainerError", error.message));
     }
     told.container_normal(name, "Started", "Container started");
+    link(context, pod, name, &id, &logs, restarts);
     after_start(context, starting, &id, told).await
+}
+
+/// For log collectors. Without it nothing else is wrong.
+fn link(context: &Context, pod: &Pod, container: &str, id: &str, logs: &Path, restarts: u32) {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (pod, namespace) = (text(&pod.metadata.name), text(&pod.metadata.namespace));
+    let name = link_name(&pod, &namespace, container, id);
+    let folder = context.facts.layout.log_links();
+    let log = logs.join(format!("{restarts}.log"));
+    if let Err(error) = link_log(&folder, &name, &log) {
+        tracing::warn!("{}: {error}", folder.join(name).display());
+    }
 }
 
 /// The hook; a container whose hook fails is ended.

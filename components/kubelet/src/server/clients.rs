@@ -148,7 +148,10 @@ impl Authorities {
         }
         match verifier(&pem, &self.provider) {
             Ok(verifier) => {
-                tracing::info!("{}: the authorities of clients have changed", self.path.display());
+                tracing::info!(
+                    "{}: the authorities of clients have changed",
+                    self.path.display()
+                );
                 let mut current = self.current.lock();
                 current.pem = pem;
                 current.verifier = verifier;

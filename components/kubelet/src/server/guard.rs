@@ -42,10 +42,7 @@ impl Guard {
         shown: &Shown,
     ) -> Result<(), Refusal> {
         let Some(user) = self.authenticate(headers, shown).await else {
-            return Err(Refusal(
-                StatusCode::UNAUTHORIZED,
-                "Unauthorized".to_owned(),
-            ));
+            return Err(Refusal(StatusCode::UNAUTHORIZED, "Unauthorized".to_owned()));
         };
         if self.always_allow {
             return Ok(());

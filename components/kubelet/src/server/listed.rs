@@ -56,9 +56,8 @@ pub(super) async fn running(runtime: &Runtime) -> Result<Value, CriError> {
         }),
     });
     let mut found: BTreeMap<String, (Value, Vec<Value>)> = BTreeMap::new();
-    let of = |labels: &BTreeMap<String, String>, key: &str| {
-        labels.get(key).cloned().unwrap_or_default()
-    };
+    let of =
+        |labels: &BTreeMap<String, String>, key: &str| labels.get(key).cloned().unwrap_or_default();
     let metadata = |labels: &BTreeMap<String, String>| {
         json!({
             "name": of(labels, POD_NAME),

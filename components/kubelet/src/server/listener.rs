@@ -24,12 +24,12 @@ use super::clients::AskAll;
 use super::guard::Shown;
 use super::serve::Api;
 use crate::limits::{
-    API_ACCEPT_PAUSE, API_CONNECTIONS_MAX, API_HANDSHAKE_DEADLINE, API_HEADER_BYTES_MAX,
-    API_IDLE, API_KEEPALIVE,
+    API_ACCEPT_PAUSE, API_CONNECTIONS_MAX, API_HANDSHAKE_DEADLINE, API_HEADER_BYTES_MAX, API_IDLE,
+    API_KEEPALIVE,
 };
 
 /// A port that is held and not yet served.
-pub struct Listener {
+pub(super) struct Listener {
     listener: TcpListener,
     tls: TlsAcceptor,
 }
@@ -77,7 +77,7 @@ impl Listener {
 
     /// # Errors
     /// If the kernel does not say.
-    pub fn port(&self) -> io::Result<u16> {
+    pub(super) fn port(&self) -> io::Result<u16> {
         Ok(self.listener.local_addr()?.port())
     }
 

@@ -143,11 +143,7 @@ impl ServerOptions {
     ///
     /// # Errors
     /// Says what cannot be.
-    pub fn of(
-        flags: &ServerFlags,
-        file: &ServerFields,
-        has_file: bool,
-    ) -> Result<Self, String> {
+    pub fn of(flags: &ServerFlags, file: &ServerFields, has_file: bool) -> Result<Self, String> {
         let authentication = &file.authentication;
         let webhook = &file.authorization.webhook;
         let either = |flag: &Option<String>, file: &Option<String>| flag.clone().or(file.clone());

@@ -107,13 +107,20 @@ pub(super) async fn place(
 }
 
 /// Runs a command to its end; what it said is the answer.
-pub(super) async fn run(runtime: &Runtime, target: &Target, pod: Option<&Pod>, query: &str) -> Answer {
+pub(super) async fn run(
+    runtime: &Runtime,
+    target: &Target,
+    pod: Option<&Pod>,
+    query: &str,
+) -> Answer {
     let Some(pod) = pod else {
         return text(StatusCode::NOT_FOUND, "pod does not exist");
     };
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     let command = parse(query.as_bytes()).find(|(name, _)| name == "cmd");
-    let command = command.map(|(_, value)| value.into_owned()).unwrap_or_default();
+    let command = command
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default();
     let id = match running(runtime, uid, &target.container).await {
         Ok(Some(id)) => id,
         Ok(None) => return internal(format!("container not found ({:?})", target.container)),

@@ -106,7 +106,9 @@ fn place(url: &str) -> Result<(String, String), String> {
     match uri.scheme_str() {
         Some("http") | None => {}
         Some(scheme) => {
-            return Err(format!("streams of the runtime by {scheme} are not supported"));
+            return Err(format!(
+                "streams of the runtime by {scheme} are not supported"
+            ));
         }
     }
     let authority = uri.authority().ok_or_else(wrong)?;

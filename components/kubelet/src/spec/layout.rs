@@ -67,6 +67,14 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// Links to all containers' logs: `/var/log/containers`, beside the folder of pods' logs.
+    #[must_use]
+    pub fn log_links(&self) -> PathBuf {
+        self.logs.with_file_name("containers")
+    }
+}
+
 /// Path of a container's log within its pod's folder of logs.
 #[must_use]
 pub fn container_log(container: &str, restarts: u32) -> String {
@@ -94,6 +102,7 @@ mod tests {
         let logs = layout.pod_logs(&pod("containers: []"));
         assert_eq!(logs, Path::new("/var/log/pods/ns_p_u-1"));
         assert_eq!(uid_of_logs(&logs), Some("u-1"));
+        assert_eq!(layout.log_links(), Path::new("/var/log/containers"));
         assert_eq!(container_log("web", 3), "web/3.log");
         assert_eq!(
             layout.volume("u-1", "kubernetes.io/empty-dir", "v"),

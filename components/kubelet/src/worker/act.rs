@@ -51,12 +51,13 @@ impl Life {
             if !self.kill(pod, seen, kill, &told).await {
                 return self.look_again(SYNC_RETRY);
             }
+            self.condemned.insert(kill.id.clone());
         }
         let after;
         let mut seen = seen;
         if !plan.kill.is_empty() {
             // How they ended decides how long they wait.
-            after = match observe(&self.context.runtime, &self.uid).await {
+            after = match self.look().await {
                 Ok(after) => after,
                 Err(_) => return self.look_again(SYNC_RETRY),
             };

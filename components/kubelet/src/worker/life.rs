@@ -1,6 +1,6 @@
 //! The life of one pod: it runs, it ends, nothing of it is left.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub(super) struct Life {
     probed: mpsc::Receiver<Probed>,
     pub(super) failures: Failures,
     pub(super) backoff: Backoff<(String, String)>,
+    /// Ids of containers that were ended to be started again.
+    pub(super) condemned: HashSet<String>,
     pub(super) status: PodStatus,
     ended: Option<Ended>,
     /// The node has not taken it.
@@ -74,6 +76,7 @@ impl Life {
             probed,
             failures: Failures::new(),
             backoff: Backoff::new(RESTART_BACKOFF_MIN, RESTART_BACKOFF_MAX),
+            condemned: HashSet::new(),
             status: PodStatus::default(),
             ended: None,
             rejected: None,
@@ -194,7 +197,7 @@ impl Life {
         let Some(pod) = self.pod.clone() else {
             return Ok(());
         };
-        let mut seen = observe(&self.context.runtime, &self.uid).await?;
+        let mut seen = self.look().await?;
         self.probe(&pod, &seen);
         self.judge(&pod, &seen, false);
         let left = deadline::left(&pod, &self.status, Timestamp::now());
@@ -215,13 +218,24 @@ impl Life {
             return Ok(());
         }
         self.act(&pod, &seen, &plan).await;
-        seen = observe(&self.context.runtime, &self.uid).await?;
+        seen = self.look().await?;
         self.probe(&pod, &seen);
         self.judge(&pod, &seen, false);
         if !self.wants_to_end() {
             self.publish(&pod, false);
         }
         Ok(())
+    }
+
+    /// What the runtime has of the pod, with what only this task knows of it.
+    pub(super) async fn look(&mut self) -> Result<Observed, CriError> {
+        let mut seen = observe(&self.context.runtime, &self.uid).await?;
+        self.condemned
+            .retain(|id| seen.containers.iter().any(|one| one.id == *id));
+        for container in &mut seen.containers {
+            container.condemned = self.condemned.contains(&container.id);
+        }
+        Ok(seen)
     }
 
     /// Makes the status from what was seen.

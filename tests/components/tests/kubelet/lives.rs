@@ -24,6 +24,7 @@ async fn pods_live_and_end_as_they_are_told() {
         a_container_that_fails_waits_longer_each_time(&node),
         init_containers_come_one_after_the_other(&node),
         probes_count(&node),
+        a_condemned_container_that_ends_well_is_started_again(&node),
         what_cannot_start_says_why(&node),
         a_deadline_ends_a_pod(&node),
         a_static_pod_has_a_mirror(&node),
@@ -244,6 +245,21 @@ async fn probes_count(node: &Node) {
     node.pod("unready", spec).await;
     let pod = node.until_phase("unready", "Running").await;
     assert!(!condition(&pod, "Ready") && !container(&pod, "a").unwrap().ready);
+}
+
+/// The pause before its second start had made a success of the pod.
+async fn a_condemned_container_that_ends_well_is_started_again(node: &Node) {
+    let script = "trap 'exit 0' TERM; while true; do sleep 0.1; done";
+    let spec = json!({"restartPolicy": "OnFailure", "containers": [{"name": "a",
+        "command": ["sh", "-c", script],
+        "livenessProbe": {"exec": {"command": ["test", "-e", "/none"]}, "periodSeconds": 1, "failureThreshold": 1}}]});
+    node.pod("condemned", spec).await;
+    let restarted = |pod: &Pod| {
+        let phase = pod.status.as_ref()?.phase.as_deref();
+        assert_ne!(phase, Some("Succeeded"));
+        (container(pod, "a")?.restart_count >= 2).then_some(())
+    };
+    node.until("condemned", "restarts", restarted).await;
 }
 
 async fn what_cannot_start_says_why(node: &Node) {

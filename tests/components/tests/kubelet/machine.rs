@@ -1,10 +1,12 @@
 //! A machine for a kubelet: a network namespace with a containerd in it, and a way from there to the apiserver.
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use mainstay_tests::ports::Port;
 use mainstay_tests::process::Process;
 use mainstay_tests::wait::wait_until;
 use tempfile::TempDir;
@@ -127,6 +129,59 @@ impl Machine {
         self.relays.push(Process::spawn(command).unwrap());
         let command = self.inside(&["socat", &inside[0], &inside[1]]);
         self.relays.push(Process::spawn(command).unwrap());
+    }
+
+    /// A cable from outside; its address inside. By a number below 65536 that no other machine has.
+    pub(crate) fn link(&self, number: u16) -> IpAddr {
+        let net = u32::from(Ipv4Addr::new(10, 89, 0, 0)) + u32::from(number % 0x4000) * 4;
+        let (outer, inner) = (Ipv4Addr::from(net + 1), Ipv4Addr::from(net + 2));
+        let (here, there) = (format!("kto{number}"), format!("kti{number}"));
+        let words = [
+            "ip", "link", "add", &here, "type", "veth", "peer", "name", &there,
+        ];
+        assert!(run(words[0], &words[1..]), "no cable");
+        assert!(run("ip", &["link", "set", &there, "netns", &self.name]));
+        assert!(run(
+            "ip",
+            &["address", "add", &format!("{outer}/30"), "dev", &here]
+        ));
+        assert!(run("ip", &["link", "set", &here, "up"]));
+        let address = format!("{inner}/30");
+        for words in [
+            ["ip", "address", "add", &address, "dev", &there].as_slice(),
+            &["ip", "link", "set", &there, "up"],
+        ] {
+            assert!(self.inside(words).status().unwrap().success());
+        }
+        inner.into()
+    }
+
+    /// What listens on a port of the loopback inside can be reached outside at another.
+    pub(crate) async fn expose(&mut self, port: u16) -> Port {
+        let outer = Port::take();
+        let socket = self.path(&format!("expose-{port}.sock"));
+        let inside = [
+            format!("UNIX-LISTEN:{},fork", socket.display()),
+            format!("TCP:127.0.0.1:{port}"),
+        ];
+        let outside = [
+            format!(
+                "TCP-LISTEN:{},bind=127.0.0.1,fork,reuseaddr",
+                outer.number()
+            ),
+            format!("UNIX-CONNECT:{}", socket.display()),
+        ];
+        let command = self.inside(&["socat", &inside[0], &inside[1]]);
+        self.relays.push(Process::spawn(command).unwrap());
+        let mut command = Command::new("socat");
+        command.args(outside).stdin(Stdio::null());
+        self.relays.push(Process::spawn(command).unwrap());
+        let up = async || {
+            let stream = tokio::net::TcpStream::connect(("127.0.0.1", outer.number())).await;
+            (socket.exists() && stream.is_ok()).then_some(())
+        };
+        wait_until("a port is exposed", Duration::from_secs(60), up).await;
+        outer
     }
 
     fn configure(&self) {

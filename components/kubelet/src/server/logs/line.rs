@@ -83,7 +83,9 @@ mod tests {
         assert_eq!(line.prefix(), "2026-01-02T03:04:05.500000000+01:00 ");
         assert_eq!(
             line.time,
-            "2026-01-02T02:04:05.5Z".parse::<Timestamp>().expect("a time")
+            "2026-01-02T02:04:05.5Z"
+                .parse::<Timestamp>()
+                .expect("a time")
         );
         let part = Line::parse(b"2026-01-02T03:04:05Z stdout P:x half\n").expect("a line");
         assert_eq!(part.text, b"half");

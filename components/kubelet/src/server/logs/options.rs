@@ -142,7 +142,12 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for query in ["tailLines=x", "limitBytes=", "sinceTime=yesterday", "tail=x"] {
+        for query in [
+            "tailLines=x",
+            "limitBytes=",
+            "sinceTime=yesterday",
+            "tail=x",
+        ] {
             assert_eq!(of(query), Err(OptionsError::Undecodable), "{query}");
         }
         for query in [

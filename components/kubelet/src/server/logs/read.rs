@@ -189,7 +189,8 @@ impl Lines {
                 let end = self.scanned + at + 1;
                 let line = self.buffer[self.begin..end].to_vec();
                 (self.begin, self.scanned) = (end, end);
-                if !std::mem::take(&mut self.skipping) {
+                let too_long = line.len() > LOG_LINE_BYTES_MAX;
+                if !std::mem::take(&mut self.skipping) && !too_long {
                     return Ok(Some(line));
                 }
                 continue;

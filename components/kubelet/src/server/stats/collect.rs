@@ -6,12 +6,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod as PodObject;
 use mainstay_cri::{
     ContainerStats, ContainerStatsFilter, CpuUsage, CriError, FilesystemUsage, ImageFsInfoRequest,
-    ListContainerStatsRequest, ListContainersRequest, ListPodSandboxStatsRequest, MemoryUsage,
-    NetworkInterfaceUsage, PodSandboxStats, UInt64Value,
+    ListContainerStatsRequest, ListContainersRequest, ListPodSandboxRequest, MemoryUsage,
+    NetworkInterfaceUsage, PodSandboxFilter, PodSandboxState, PodSandboxStateValue,
+    PodSandboxStats, PodSandboxStatsRequest, UInt64Value,
 };
 use parking_lot::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
@@ -25,7 +27,7 @@ use super::usage;
 use crate::cgroups::Hierarchy;
 use crate::context::Context;
 use crate::labels::{CONTAINER_NAME, POD_UID};
-use crate::limits::STATS_INTERVAL;
+use crate::limits::{STATS_INTERVAL, STATS_QUESTIONS_MAX};
 use crate::worker::Pods;
 
 /// Finds out what is used. Cheap to clone.
@@ -106,19 +108,7 @@ impl Stats {
         let mut sandboxes = HashMap::new();
         let mut images = Vec::new();
         if !brief {
-            // Older runtimes do not have this: then networks are not known.
-            let request = ListPodSandboxStatsRequest::default();
-            for stats in runtime
-                .call(request)
-                .await
-                .map(|answer| answer.stats)
-                .unwrap_or_default()
-            {
-                let labels = stats.attributes.as_ref().map(|known| &known.labels);
-                if let Some(uid) = labels.and_then(|labels| labels.get(POD_UID)) {
-                    sandboxes.insert(uid.clone(), stats);
-                }
-            }
+            sandboxes = self.ask_sandboxes().await?;
             let info = runtime.call(ImageFsInfoRequest {}).await?;
             images = info.image_filesystems;
         }
@@ -128,6 +118,33 @@ impl Stats {
             created: created.map(|one| (one.id, one.created_at)).collect(),
             images,
         })
+    }
+
+    /// One by one: containerd 1.6 tells nothing of any if one of all has ended.
+    async fn ask_sandboxes(&self) -> Result<HashMap<String, PodSandboxStats>, CriError> {
+        let runtime = &self.context.runtime;
+        let ready = ListPodSandboxRequest {
+            filter: Some(PodSandboxFilter {
+                state: Some(PodSandboxStateValue {
+                    state: PodSandboxState::Ready as i32,
+                }),
+                ..PodSandboxFilter::default()
+            }),
+        };
+        let ready = runtime.call(ready).await?.items;
+        let asked = stream::iter(ready).map(|sandbox| {
+            let request = PodSandboxStatsRequest {
+                pod_sandbox_id: sandbox.id,
+            };
+            let uid = sandbox.labels.get(POD_UID).cloned();
+            async move {
+                // One that has just ended, or a runtime that does not have this.
+                let stats = runtime.call(request).await.ok()?.stats?;
+                Some((uid?, stats))
+            }
+        });
+        let told = asked.buffer_unordered(STATS_QUESTIONS_MAX);
+        Ok(told.filter_map(std::future::ready).collect().await)
     }
 
     fn count(&self, told: &Told, brief: bool) -> Summary {

@@ -270,7 +270,8 @@ mod tests {
             ..Summary::default()
         };
         let text = resource(Some(&summary));
-        let line = r#"container_cpu_usage_seconds_total{container="c",namespace="a\"b",pod="p"} 1.5 1000"#;
+        let line =
+            r#"container_cpu_usage_seconds_total{container="c",namespace="a\"b",pod="p"} 1.5 1000"#;
         assert!(text.contains(line), "{text}");
         let line = r#"container_start_time_seconds{container="c",namespace="a\"b",pod="p"} 12.5"#;
         assert!(text.contains(line), "{text}");

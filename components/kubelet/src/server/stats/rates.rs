@@ -65,8 +65,14 @@ mod tests {
         let mut rates = Rates::default();
         assert_eq!(rates.see("a", 0, 100), None);
         assert_eq!(rates.see("a", SECOND / 2, 500), None, "too early");
-        assert_eq!(rates.see("a", 2 * SECOND, 2_000_000_100), Some(SECOND as u64));
-        assert_eq!(rates.see("a", 2 * SECOND + 1, 3_000_000_000), Some(SECOND as u64));
+        assert_eq!(
+            rates.see("a", 2 * SECOND, 2_000_000_100),
+            Some(SECOND as u64)
+        );
+        assert_eq!(
+            rates.see("a", 2 * SECOND + 1, 3_000_000_000),
+            Some(SECOND as u64)
+        );
         assert_eq!(rates.see("a", 4 * SECOND, 5), None, "it began anew");
         rates.tidy();
         rates.tidy();

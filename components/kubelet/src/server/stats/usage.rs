@@ -93,7 +93,9 @@ pub(super) fn network(dev: &str, main: Option<&str>) -> Network {
             tx_errors: numbers[10],
         });
     }
-    let first = interfaces.iter().find(|one| Some(one.name.as_str()) == main);
+    let first = interfaces
+        .iter()
+        .find(|one| Some(one.name.as_str()) == main);
     Network {
         time: String::new(),
         main: first.cloned().unwrap_or_default(),
@@ -167,7 +169,8 @@ mod tests {
 
     #[test]
     fn both_versions_of_cgroups_are_read() {
-        let v1 = "cache 1\ntotal_rss 7\ntotal_inactive_file 30\ntotal_pgfault 5\ntotal_pgmajfault 2\n";
+        let v1 =
+            "cache 1\ntotal_rss 7\ntotal_inactive_file 30\ntotal_pgfault 5\ntotal_pgmajfault 2\n";
         let memory = memory_of(v1, 100, Some(1000), false);
         assert_eq!(memory.working_set_bytes, Some(70));
         assert_eq!(memory.available_bytes, Some(930));
