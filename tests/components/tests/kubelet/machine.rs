@@ -113,6 +113,19 @@ impl Machine {
         command
     }
 
+    /// The same with the machine's own mounts: what the kubelet mounts there, containerd sees.
+    pub(crate) fn in_place(&self, words: &[&str]) -> Command {
+        let holder = self.holder.as_ref().unwrap().id();
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--net=/run/netns/{}", self.name))
+            .arg(format!("--mount=/proc/{holder}/ns/mnt"))
+            .arg("--")
+            .args(words);
+        command.stdin(Stdio::null());
+        command
+    }
+
     /// What listens on a port of the loopback outside also does inside, by way of a socket in the file system.
     fn relay(&mut self, port: u16) {
         let socket = self.path("relay.sock");
@@ -236,15 +249,9 @@ impl Machine {
     }
 
     pub(crate) async fn start_containerd(&mut self) {
-        let holder = self.holder.as_ref().unwrap().id();
         let config = self.path("containerd.toml");
-        let mut command = Command::new("nsenter");
-        command
-            .arg(format!("--net=/run/netns/{}", self.name))
-            .arg(format!("--mount=/proc/{holder}/ns/mnt"))
-            .args(["--", "containerd", "-c"])
-            .arg(config)
-            .stdin(Stdio::null());
+        let words = ["containerd", "-c", config.to_str().unwrap()];
+        let mut command = self.in_place(&words);
         let log = fs::File::options()
             .create(true)
             .append(true)

@@ -108,7 +108,7 @@ impl Node {
             .into_iter()
             .chain(flags.iter().chain(&self.flags).map(String::as_str))
             .collect();
-        let mut command = self.machine.inside(&words);
+        let mut command = self.machine.in_place(&words);
         let log = File::options()
             .create(true)
             .append(true)
