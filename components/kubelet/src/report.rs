@@ -116,6 +116,10 @@ impl Statuses {
             .cache()
             .get(&report.key)
             .map(|pod| pod.as_ref().clone());
+        // It may not be asked for before it is there; when it is seen this is called again.
+        if report.is_static && cached.is_none() {
+            return Ok(());
+        }
         for attempt in 0..2 {
             let pod = match cached.take() {
                 Some(pod) => Some(pod),
