@@ -12,6 +12,7 @@ pub mod cgroups;
 pub mod config;
 pub mod context;
 pub mod decide;
+pub mod figures;
 pub mod healthz;
 pub mod keep;
 pub mod labels;

@@ -116,10 +116,18 @@ impl Statuses {
             .cache()
             .get(&report.key)
             .map(|pod| pod.as_ref().clone());
+        // A pod is known from there, so it is gone; or it is a mirror that is not there yet, and is told of when it is seen.
+        if cached.is_none() {
+            return Ok(());
+        }
         for attempt in 0..2 {
             let pod = match cached.take() {
                 Some(pod) => Some(pod),
-                None => api.get_opt(name).await?,
+                None => match api.get_opt(name).await {
+                    // What is gone a node may not ask for.
+                    Err(kube::Error::Api(status)) if status.code == 403 => None,
+                    found => found?,
+                },
             };
             let Some(pod) = pod.filter(|pod| shows(pod, uid, report.is_static)) else {
                 return Ok(());

@@ -19,6 +19,7 @@ use crate::certificates::{BootstrapError, Keeping, Serving, keep as keep_certifi
 use crate::cgroups::Cgroups;
 use crate::config::Options;
 use crate::context::Context;
+use crate::figures::Figures;
 use crate::healthz::{Looked, serve_healthz};
 use crate::keep::{ImageGc, LogLimits, remove_containers, remove_dangling, rotate_logs};
 use crate::limits::{
@@ -141,6 +142,7 @@ pub async fn run(options: Options) -> Result<(), Ended> {
     let manifests = &options.manifests;
     let spoken = Spoken::new(manifests.folder.is_some(), manifests.url.is_some());
 
+    let figures = Figures::new(&metrics, node);
     let mut parts: JoinSet<Result<(), Ended>> = JoinSet::new();
     if let Some((server, pair)) = server {
         let host = Host {
@@ -148,6 +150,7 @@ pub async fn run(options: Options) -> Result<(), Ended> {
             pods: pods.clone(),
             looked: Arc::clone(&looked),
             metrics: metrics.clone(),
+            figures: figures.clone(),
             config: shown(&options),
         };
         parts.spawn(async move { Ok(server.run(host).await?) });
@@ -209,7 +212,7 @@ pub async fn run(options: Options) -> Result<(), Ended> {
         spoken.clone(),
     )));
     parts.spawn(ended(volumes.run()));
-    parts.spawn(ended(relist(context, pods, looked, spoken)));
+    parts.spawn(ended(relist(context, pods, looked, spoken, figures)));
     parts.spawn(ended(keep(runtime, &options)));
     match parts.join_next().await {
         Some(Ok(Err(error))) => Err(error),
@@ -279,13 +282,20 @@ async fn follow(
 }
 
 /// Looks at the runtime each second: what changed there wakes its pod, what nobody wants goes.
-async fn relist(context: Arc<Context>, pods: Pods, looked: Looked, spoken: Spoken) {
+async fn relist(
+    context: Arc<Context>,
+    pods: Pods,
+    looked: Looked,
+    spoken: Spoken,
+    figures: Figures,
+) {
     let mut relister = Relister::new(context.runtime.clone());
     let mut ticks = interval(RELIST_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut cleaned = Instant::now();
     loop {
         ticks.tick().await;
+        let begun = Instant::now();
         let found = match relister.look().await {
             Ok(found) => found,
             Err(error) => {
@@ -294,6 +304,7 @@ async fn relist(context: Arc<Context>, pods: Pods, looked: Looked, spoken: Spoke
             }
         };
         *looked.lock() = Some(Instant::now());
+        figures.relisted(&found, begun.elapsed().as_secs_f64());
         pods.wake(&found.changed);
         if spoken.all() {
             pods.remove_orphans(&found.present);

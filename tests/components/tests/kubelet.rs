@@ -7,10 +7,14 @@
     reason = "a test ends with what it did not expect, and says what it could not do"
 )]
 
+#[path = "kubelet/admission.rs"]
+mod admission;
 #[path = "kubelet/api.rs"]
 mod api;
 #[path = "kubelet/certificates.rs"]
 mod certificates;
+#[path = "kubelet/kubectl.rs"]
+mod kubectl;
 #[path = "kubelet/lives.rs"]
 mod lives;
 #[path = "kubelet/machine.rs"]

@@ -10,14 +10,19 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 /// Read from `/proc/self` whenever somebody looks.
 #[derive(Debug)]
-pub(crate) struct ProcessFigures {
+pub struct ProcessFigures {
     /// Seconds since 1970.
     started: f64,
 }
 
 impl ProcessFigures {
     /// To be made when the process starts.
-    pub(crate) fn new() -> Self {
+    #[expect(
+        clippy::new_without_default,
+        reason = "it notes the time: nothing about it is a default"
+    )]
+    #[must_use]
+    pub fn new() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             started: now.unwrap_or_default().as_secs_f64(),

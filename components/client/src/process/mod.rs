@@ -5,6 +5,7 @@ mod flags;
 mod run;
 mod stop;
 
+pub use figures::ProcessFigures;
 pub use flags::{Flags, duration};
 pub use run::{Component, Running, run};
 pub use stop::Stop;

@@ -23,7 +23,7 @@ impl CertificateOptions {
     pub(super) fn of(flags: &Flags, file: &ConfigFile, root: &Path) -> Self {
         let bootstrap = flags.bootstrap_kubeconfig.clone();
         Self {
-            bootstrap: bootstrap.filter(|path| path != Path::new("")),
+            bootstrap: bootstrap.filter(|path| !path.is_empty()).map(PathBuf::from),
             folder: flags.cert_dir.clone().unwrap_or_else(|| root.join("pki")),
             rotate: flags
                 .rotate_certificates

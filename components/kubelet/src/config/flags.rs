@@ -1,18 +1,21 @@
 //! Flags.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 use http::Uri;
 use mainstay_client::process::duration;
+use mainstay_client::release;
 
 use crate::server::ServerFlags;
 
 /// Runs the pods of a node.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "kubelet", version)]
+#[command(name = "kubelet", display_name = "Kubernetes", version = version())]
 pub struct Flags {
     /// A KubeletConfiguration; flags that are given count instead of what it sets.
     #[arg(long)]
@@ -23,7 +26,7 @@ pub struct Flags {
     /// Kubeconfig with which a first client certificate is asked for, where --kubeconfig does not exist or its
     /// certificate has ended. --kubeconfig is written then.
     #[arg(long)]
-    pub bootstrap_kubeconfig: Option<PathBuf>,
+    pub bootstrap_kubeconfig: Option<OsString>,
     /// Folder for certificates and keys. Default: pki in --root-dir.
     #[arg(long)]
     pub cert_dir: Option<PathBuf>,
@@ -128,4 +131,22 @@ pub struct Flags {
     /// How much is told: 0 to 3 for information, more for debugging.
     #[arg(short = 'v', long = "v", default_value_t = 2)]
     pub verbosity: u8,
+}
+
+/// As upstream's kubelet says it: `Kubernetes v1.36.2`, and what is ours.
+fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(release);
+    &VERSION
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_version_is_that_of_kubernetes() {
+        let said = Flags::command().render_version();
+        assert!(said.starts_with("Kubernetes v1.36."), "{said}");
+    }
 }

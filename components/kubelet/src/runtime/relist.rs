@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mainstay_cri::{CriError, ListContainersRequest, ListPodSandboxRequest, Runtime};
+use mainstay_cri::{
+    CriError, ListContainersRequest, ListPodSandboxRequest, PodSandbox, PodSandboxState, Runtime,
+};
 
 use crate::labels::{POD_NAME, POD_UID};
 
@@ -13,6 +15,10 @@ pub struct Relisted {
     pub changed: BTreeSet<String>,
     /// Pods of which there is anything.
     pub present: BTreeSet<String>,
+    /// How many sandboxes are up,
+    pub sandboxes_ready: usize,
+    /// and how many containers there are, by their state.
+    pub containers: BTreeMap<i32, usize>,
 }
 
 /// Of a pod: sandboxes and containers with their states.
@@ -41,6 +47,12 @@ impl Relister {
         let sandboxes = self.runtime.call(ListPodSandboxRequest::default()).await?;
         let containers = self.runtime.call(ListContainersRequest::default()).await?;
         let mut now: BTreeMap<String, Parts> = BTreeMap::new();
+        let is_ready = |sandbox: &&PodSandbox| sandbox.state() == PodSandboxState::Ready;
+        let sandboxes_ready = sandboxes.items.iter().filter(is_ready).count();
+        let mut states = BTreeMap::new();
+        for container in &containers.containers {
+            *states.entry(container.state).or_default() += 1;
+        }
         let sandboxes = sandboxes.items.into_iter();
         let sandboxes = sandboxes.map(|sandbox| (sandbox.labels, sandbox.id, sandbox.state));
         let containers = containers.containers.into_iter();
@@ -51,7 +63,11 @@ impl Relister {
                 now.entry(uid.clone()).or_default().insert(id, state);
             }
         }
-        Ok(self.compare(now))
+        Ok(Relisted {
+            sandboxes_ready,
+            containers: states,
+            ..self.compare(now)
+        })
     }
 
     fn compare(&mut self, now: BTreeMap<String, Parts>) -> Relisted {
@@ -63,7 +79,11 @@ impl Relister {
             .collect();
         let present = now.keys().cloned().collect();
         self.last = now;
-        Relisted { changed, present }
+        Relisted {
+            changed,
+            present,
+            ..Relisted::default()
+        }
     }
 }
 

@@ -62,6 +62,27 @@ impl Page {
         }
     }
 
+    /// For figures: what it is called, and whether an answer may take as long as it likes.
+    #[must_use]
+    pub fn name(&self) -> (&'static str, bool) {
+        match self {
+            Self::Health => ("healthz", false),
+            Self::Pods => ("pods", false),
+            Self::RunningPods => ("runningpods", false),
+            Self::Summary => ("stats", false),
+            Self::Metrics => ("metrics", false),
+            Self::ResourceMetrics => ("metrics/resource", false),
+            Self::CadvisorMetrics => ("metrics/cadvisor", false),
+            Self::Configz => ("configz", false),
+            Self::NodeLogs(_) => ("logs", false),
+            Self::ContainerLogs(_) => ("containerLogs", true),
+            Self::Run(_) => ("run", false),
+            Self::Exec(_) => ("exec", true),
+            Self::Attach(_) => ("attach", true),
+            Self::PortForward(_) => ("portForward", true),
+        }
+    }
+
     fn at(path: &str) -> Option<Self> {
         let path = path.strip_prefix('/')?;
         if let Some(file) = path.strip_prefix("logs/") {

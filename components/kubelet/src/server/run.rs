@@ -23,6 +23,7 @@ use super::stats::Stats;
 use super::upgrade::Upgrades;
 use crate::certificates::Serving;
 use crate::context::Context;
+use crate::figures::Figures;
 use crate::healthz::Looked;
 use crate::worker::Pods;
 
@@ -56,6 +57,7 @@ pub struct Host {
     pub pods: Pods,
     pub looked: Looked,
     pub metrics: Metrics,
+    pub figures: Figures,
     /// For `/configz`.
     pub config: Value,
 }
@@ -126,6 +128,7 @@ impl Server {
             context: host.context,
             pods: host.pods,
             metrics: host.metrics,
+            figures: host.figures,
             stats: stats.clone(),
             upgrades: Upgrades::new(self.options.idle),
             config: host.config,

@@ -24,6 +24,7 @@ use super::streams::{self, Kind};
 use super::upgrade::Upgrades;
 use super::{listed, node_logs};
 use crate::context::Context;
+use crate::figures::Figures;
 use crate::limits::{JUDGE_DEADLINE, LOG_CHUNKS_WAITING_MAX};
 use crate::worker::Pods;
 
@@ -34,6 +35,7 @@ pub(super) struct Api {
     pub(super) pods: Pods,
     pub(super) health: Health,
     pub(super) metrics: Metrics,
+    pub(super) figures: Figures,
     pub(super) stats: Stats,
     pub(super) upgrades: Upgrades,
     /// What `/configz` shows.
@@ -69,6 +71,8 @@ impl Api {
                 return text(StatusCode::METHOD_NOT_ALLOWED, why);
             }
         };
+        let (name, long_running) = page.name();
+        let _answering = self.figures.asked(method, name, long_running);
         if !self.debugging && is_debugging(&page) {
             let why = "Debug endpoints are disabled.\n";
             return text(StatusCode::METHOD_NOT_ALLOWED, why);

@@ -19,7 +19,7 @@ pub fn follow_api(informer: &Informer<Pod>, pods: &Pods, mirrors: &Mirrors) {
     informer.on(move |change| {
         let pod = change.object();
         if is_mirror(pod) {
-            mirrors.look();
+            mirrors.seen(pod);
             return;
         }
         match change {

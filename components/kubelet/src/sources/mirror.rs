@@ -67,8 +67,16 @@ impl Mirrors {
         self.look();
     }
 
-    /// Something may have happened to a mirror.
-    pub fn look(&self) {
+    /// Something has happened to a mirror: it may be there only now, and what it shows is to be told.
+    pub fn seen(&self, mirror: &Pod) {
+        let marks = mirror.metadata.annotations.as_ref();
+        if let Some(uid) = marks.and_then(|marks| marks.get(MIRROR)) {
+            self.statuses.changed(uid);
+        }
+        self.look();
+    }
+
+    fn look(&self) {
         self.again.notify_one();
     }
 
@@ -130,14 +138,13 @@ impl Mirrors {
         mirror.status = None;
         mirror.metadata.owner_references = Some(vec![owner]);
         let marks = mirror.metadata.annotations.get_or_insert_default();
-        marks.insert(MIRROR.to_owned(), uid.clone());
+        marks.insert(MIRROR.to_owned(), uid);
         let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         match api.create(&PostParams::default(), &mirror).await {
             Err(kube::Error::Api(status)) if status.code == 409 => {}
             made => drop(made?),
         }
-        self.statuses.changed(&uid);
         Ok(())
     }
 

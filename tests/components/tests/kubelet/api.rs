@@ -442,5 +442,16 @@ async fn what_is_used(node: &Node, rest: &Rest) {
     }
     let (code, figures) = get(rest, "/metrics").await;
     assert_eq!(code, 200);
-    assert!(figures.contains("workqueue_adds_total"), "{figures}");
+    for line in [
+        "kubelet_node_name{node=\"n1\"} 1",
+        "kubelet_running_pods ",
+        "kubelet_running_containers{container_state=\"running\"} ",
+        "process_start_time_seconds ",
+        "workqueue_adds_total{",
+    ] {
+        assert!(
+            figures.contains(&format!("\n{line}")),
+            "{line} in {figures}"
+        );
+    }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Secret};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::Kubeconfig;
 use kube::{Api, Client};
 use mainstay_component_tests::{Program, World};
@@ -203,6 +203,7 @@ async fn a_node_with_a_token_becomes_itself_and_stays_so() {
         .await;
     assert!(!condition(&before, "Ready"));
     its_serving_certificate_is_signed_once_it_is_approved(&node).await;
+    it_shows_static_pods_and_lets_go_of_deleted_ones(&node).await;
     the_next_certificate_is_used_when_the_first_has_ended(&node).await;
     // Nothing that it did was refused, whoever it was.
     let log = node.log();
@@ -267,6 +268,43 @@ async fn its_serving_certificate_is_signed_once_it_is_approved(node: &Node) {
     );
     let names = certificate.subject_alternative_name().unwrap().unwrap();
     assert_eq!(names.value.general_names.len(), 2, "n1 and its address");
+}
+
+async fn it_shows_static_pods_and_lets_go_of_deleted_ones(node: &Node) {
+    let manifest = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "own"},
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "a", "image": IMAGE,
+            "imagePullPolicy": "IfNotPresent", "command": ["sleep", "inf"]}]},
+    });
+    fs::write(node.manifests().join("own.json"), manifest.to_string()).unwrap();
+    let pods: Api<Pod> = Api::namespaced(node.world.client.clone(), "default");
+    wait_until("the mirror is ready", PATIENCE, async || {
+        let mirror = pods.get_opt("own-n1").await.unwrap()?;
+        condition(&mirror, "Ready").then_some(())
+    })
+    .await;
+    node.pod(
+        "goes",
+        json!({"containers": [{"name": "a", "command": ["sleep", "inf"]}]}),
+    )
+    .await;
+    node.until_ready("goes").await;
+    let scene = node.scene.api::<Pod>();
+    scene
+        .delete("goes", &DeleteParams::default())
+        .await
+        .unwrap();
+    node.until_gone("goes").await;
+    let told = async || {
+        let events = node.scene.list::<Event>().await;
+        let mut about = events
+            .iter()
+            .filter(|event| event.involved_object.name.as_deref() == Some("goes"));
+        about
+            .any(|event| event.reason.as_deref() == Some("Started"))
+            .then_some(())
+    };
+    wait_until("its events are there", PATIENCE, told).await;
 }
 
 async fn the_next_certificate_is_used_when_the_first_has_ended(node: &Node) {

@@ -1,6 +1,7 @@
 //! A machine for a kubelet: a network namespace with a containerd in it, and a way from there to the apiserver.
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -112,6 +113,19 @@ impl Machine {
         command
     }
 
+    /// The same with the machine's own mounts: what the kubelet mounts there, containerd sees.
+    pub(crate) fn in_place(&self, words: &[&str]) -> Command {
+        let holder = self.holder.as_ref().unwrap().id();
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--net=/run/netns/{}", self.name))
+            .arg(format!("--mount=/proc/{holder}/ns/mnt"))
+            .arg("--")
+            .args(words);
+        command.stdin(Stdio::null());
+        command
+    }
+
     /// What listens on a port of the loopback outside also does inside, by way of a socket in the file system.
     fn relay(&mut self, port: u16) {
         let socket = self.path("relay.sock");
@@ -128,6 +142,31 @@ impl Machine {
         self.relays.push(Process::spawn(command).unwrap());
         let command = self.inside(&["socat", &inside[0], &inside[1]]);
         self.relays.push(Process::spawn(command).unwrap());
+    }
+
+    /// A cable from outside; its address inside. By a number below 65536 that no other machine has.
+    pub(crate) fn link(&self, number: u16) -> IpAddr {
+        let net = u32::from(Ipv4Addr::new(10, 89, 0, 0)) + u32::from(number % 0x4000) * 4;
+        let (outer, inner) = (Ipv4Addr::from(net + 1), Ipv4Addr::from(net + 2));
+        let (here, there) = (format!("kto{number}"), format!("kti{number}"));
+        let words = [
+            "ip", "link", "add", &here, "type", "veth", "peer", "name", &there,
+        ];
+        assert!(run(words[0], &words[1..]), "no cable");
+        assert!(run("ip", &["link", "set", &there, "netns", &self.name]));
+        assert!(run(
+            "ip",
+            &["address", "add", &format!("{outer}/30"), "dev", &here]
+        ));
+        assert!(run("ip", &["link", "set", &here, "up"]));
+        let address = format!("{inner}/30");
+        for words in [
+            ["ip", "address", "add", &address, "dev", &there].as_slice(),
+            &["ip", "link", "set", &there, "up"],
+        ] {
+            assert!(self.inside(words).status().unwrap().success());
+        }
+        inner.into()
     }
 
     /// What listens on a port of the loopback inside can be reached outside at another.
@@ -210,15 +249,9 @@ impl Machine {
     }
 
     pub(crate) async fn start_containerd(&mut self) {
-        let holder = self.holder.as_ref().unwrap().id();
         let config = self.path("containerd.toml");
-        let mut command = Command::new("nsenter");
-        command
-            .arg(format!("--net=/run/netns/{}", self.name))
-            .arg(format!("--mount=/proc/{holder}/ns/mnt"))
-            .args(["--", "containerd", "-c"])
-            .arg(config)
-            .stdin(Stdio::null());
+        let words = ["containerd", "-c", config.to_str().unwrap()];
+        let mut command = self.in_place(&words);
         let log = fs::File::options()
             .create(true)
             .append(true)

@@ -32,15 +32,14 @@ impl Node {
         Self::start_with(|_| Vec::new()).await
     }
 
-    /// With more flags of the kubelet.
-    pub(crate) async fn start_with(flags: impl FnOnce(&World) -> Vec<String>) -> Option<Self> {
-        Self::start_in(World::start().await, |world, _| {
-            let kubeconfig = world.server.kubeconfig();
-            let mut all = vec![format!("--kubeconfig={}", kubeconfig.display())];
-            all.extend(flags(world));
+    /// As the administrator, with more flags.
+    pub(crate) async fn start_with(flags: impl Fn(&World) -> Vec<String>) -> Option<Self> {
+        let flags = |world: &World, _: &Path| {
+            let mut all = flags(world);
+            all.push(as_administrator(world));
             all
-        })
-        .await
+        };
+        Self::start_in(World::start().await, flags).await
     }
 
     /// In a world, with flags that say who the kubelet is; they may name files in the machine's folder.
@@ -49,11 +48,27 @@ impl Node {
         flags: impl FnOnce(&World, &Path) -> Vec<String>,
     ) -> Option<Self> {
         let machine = Machine::start(world.server.port()).await?;
+        let mut flags = flags(&world, machine.dir.path());
+        flags.push("--node-ip=10.88.0.1".to_owned());
+        Some(Self::begin(world, machine, flags).await)
+    }
+
+    /// With an address at which the apiserver can reach it.
+    pub(crate) async fn start_linked() -> Option<Self> {
+        let flag = "--kubelet-preferred-address-types=InternalIP";
+        let world = World::start_with(&[flag]).await;
+        let machine = Machine::start(world.server.port()).await?;
+        let address = machine.link(world.server.port());
+        let flags = vec![format!("--node-ip={address}"), as_administrator(&world)];
+        Some(Self::begin(world, machine, flags).await)
+    }
+
+    async fn begin(world: World, machine: Machine, flags: Vec<String>) -> Self {
         let scene = world.scene().await;
         fs::create_dir(machine.dir.path().join("manifests")).unwrap();
         let mut node = Self {
             kubelet: None,
-            flags: flags(&world, machine.dir.path()),
+            flags,
             machine,
             world,
             scene,
@@ -67,7 +82,7 @@ impl Node {
             (ready.next()?.status == "True").then_some(())
         };
         wait_until("the node is ready", DONE, ready).await;
-        Some(node)
+        node
     }
 
     pub(crate) fn manifests(&self) -> PathBuf {
@@ -87,14 +102,13 @@ impl Node {
             format!("--pod-manifest-path={dir}/manifests"),
             format!("--cgroup-root={}", self.machine.cgroup()),
             "--hostname-override=n1".to_owned(),
-            "--node-ip=10.88.0.1".to_owned(),
             "--node-labels=disk=fast".to_owned(),
         ];
         let words: Vec<&str> = [program.to_str().unwrap()]
             .into_iter()
             .chain(flags.iter().chain(&self.flags).map(String::as_str))
             .collect();
-        let mut command = self.machine.inside(&words);
+        let mut command = self.machine.in_place(&words);
         let log = File::options()
             .create(true)
             .append(true)
@@ -183,6 +197,10 @@ impl Drop for Node {
             eprintln!("kubelet:\n{}", lines[last..].join("\n"));
         }
     }
+}
+
+fn as_administrator(world: &World) -> String {
+    format!("--kubeconfig={}", world.server.kubeconfig().display())
 }
 
 /// The kubelet of this build.
