@@ -36,7 +36,7 @@ pub(crate) async fn tunnel(passing: Passing<'_>) -> Answer {
     let call = passing.call;
     let accept = match websocket::accept(&call.method, call.headers) {
         Ok(accept) => accept,
-        Err(refused) => return Ok(refused),
+        Err(refused) => return Ok(*refused),
     };
     let place = passing.room.enter()?;
     let passed = as_spdy(&passing);
