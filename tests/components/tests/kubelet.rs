@@ -7,6 +7,8 @@
     reason = "a test ends with what it did not expect, and says what it could not do"
 )]
 
+#[path = "kubelet/by_kubectl.rs"]
+mod by_kubectl;
 #[path = "kubelet/lives.rs"]
 mod lives;
 #[path = "kubelet/machine.rs"]

@@ -100,6 +100,11 @@ impl Machine {
         format!("/{}", self.name)
     }
 
+    /// The file of the network namespace.
+    pub(crate) fn namespace(&self) -> String {
+        format!("/run/netns/{}", self.name)
+    }
+
     /// A command within the namespace. Not `ip netns exec`: that hides cgroups.
     pub(crate) fn inside(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
@@ -112,8 +117,8 @@ impl Machine {
     }
 
     /// What listens on a port of the loopback outside also does inside, by way of a socket in the file system.
-    fn relay(&mut self, port: u16) {
-        let socket = self.path("relay.sock");
+    pub(crate) fn relay(&mut self, port: u16) {
+        let socket = self.path(&format!("relay-{port}.sock"));
         let outside = [
             format!("UNIX-LISTEN:{},fork", socket.display()),
             format!("TCP:127.0.0.1:{port}"),
