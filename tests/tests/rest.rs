@@ -8,6 +8,8 @@ mod certificates;
 mod front;
 #[path = "rest/lists.rs"]
 mod lists;
+#[path = "rest/passed_on.rs"]
+mod passed_on;
 #[path = "rest/roles.rs"]
 mod roles;
 #[path = "rest/services.rs"]

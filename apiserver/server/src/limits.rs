@@ -82,6 +82,8 @@ pub(crate) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(150);
 pub(crate) const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(4 * 60 * 60);
 /// Time for the last bytes of a stream to leave.
 pub(crate) const STREAM_END_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a WebSocket's client to confirm its end.
+pub(crate) const STREAM_LINGER: Duration = Duration::from_secs(1);
 /// Time for a container's streams to be accepted: upstream's number.
 pub(crate) const STREAM_OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time between two signs of life to a kubelet: upstream's number.

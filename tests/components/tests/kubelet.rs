@@ -11,10 +11,10 @@
 mod admission;
 #[path = "kubelet/api.rs"]
 mod api;
+#[path = "kubelet/by_kubectl.rs"]
+mod by_kubectl;
 #[path = "kubelet/certificates.rs"]
 mod certificates;
-#[path = "kubelet/kubectl.rs"]
-mod kubectl;
 #[path = "kubelet/lives.rs"]
 mod lives;
 #[path = "kubelet/machine.rs"]

@@ -117,9 +117,10 @@ fn handshake(e: &io::Error) -> String {
     let failure = e.get_ref().and_then(|e| e.downcast_ref::<TlsFailure>());
     let unverified = |why: &str| format!("tls: failed to verify certificate: x509: {why}");
     match failure {
-        Some(TlsFailure::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            unverified("certificate signed by unknown authority")
-        }
+        // An authority of the right name with another key is another one, too.
+        Some(TlsFailure::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        )) => unverified("certificate signed by unknown authority"),
         Some(TlsFailure::InvalidCertificate(why)) => unverified(&why.to_string()),
         Some(TlsFailure::AlertReceived(alert)) => format!("remote error: tls: {alert:?}"),
         _ if e.kind() == io::ErrorKind::UnexpectedEof => "EOF".to_owned(),

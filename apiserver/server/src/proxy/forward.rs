@@ -1,6 +1,5 @@
 //! Passing a request on, and its answer back.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -36,8 +35,7 @@ pub(crate) struct Passing<'a> {
 }
 
 /// Passes a request on, also one for another protocol, and rewrites links in what comes back.
-pub(crate) async fn pass_on(passing: Passing<'_>, body: Upload) -> Answer {
-    let mut passing = passing;
+pub(crate) async fn pass_on(mut passing: Passing<'_>, body: Upload) -> Answer {
     let call = passing.call;
     let query = call.uri.query().unwrap_or_default();
     passing.location.query = query.to_owned();
@@ -172,7 +170,7 @@ fn pages(pieces: Relayed, links: Links) -> Relayed {
         let is_empty = piece.as_ref().is_ok_and(bytes::Bytes::is_empty);
         std::future::ready(!is_empty)
     });
-    Box::pin(filled) as Pin<Box<_>>
+    Box::pin(filled)
 }
 
 /// Passes an answer on as it is.

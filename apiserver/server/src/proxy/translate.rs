@@ -39,7 +39,7 @@ pub(crate) async fn translate(passing: Passing<'_>, wanted: Wanted) -> Answer {
     let call = passing.call;
     let accept = match websocket::accept(&call.method, call.headers) {
         Ok(accept) => accept,
-        Err(refused) => return Ok(refused),
+        Err(refused) => return Ok(*refused),
     };
     let task = Task {
         room: passing.room.clone(),

@@ -24,7 +24,7 @@ use super::room::{Place, Room};
 use super::upgrade::{Opened, open, refusal, wanted};
 use super::websocket::{self, Socket, TUNNEL};
 use crate::answer::{self, Answer};
-use crate::limits::{STREAM_CHUNK_BYTES, STREAM_END_TIMEOUT, STREAM_IDLE_TIMEOUT};
+use crate::limits::{STREAM_CHUNK_BYTES, STREAM_END_TIMEOUT, STREAM_IDLE_TIMEOUT, STREAM_LINGER};
 use crate::spdy;
 
 /// In which version of its own a protocol is spoken over SPDY.
@@ -36,7 +36,7 @@ pub(crate) async fn tunnel(passing: Passing<'_>) -> Answer {
     let call = passing.call;
     let accept = match websocket::accept(&call.method, call.headers) {
         Ok(accept) => accept,
-        Err(refused) => return Ok(refused),
+        Err(refused) => return Ok(*refused),
     };
     let place = passing.room.enter()?;
     let passed = as_spdy(&passing);
@@ -148,7 +148,8 @@ pub(super) async fn close(mut socket: Socket) {
         reason: Utf8Bytes::default(),
     };
     if socket.close(Some(normal)).await.is_ok() {
-        while let Some(Ok(_)) = socket.next().await {}
+        let confirmed = async { while let Some(Ok(_)) = socket.next().await {} };
+        let _ = timeout(STREAM_LINGER, confirmed).await;
     }
 }
 

@@ -48,12 +48,15 @@ pub(super) fn tunnelled(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 }
 
 /// What shows the client that it was understood. `Err` is the answer to what is no handshake.
-pub(super) fn accept(method: &Method, headers: &HeaderMap) -> Result<HeaderValue, Response<Body>> {
+pub(super) fn accept(
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<HeaderValue, Box<Response<Body>>> {
     let bad = |why: &str| {
         let mut refused = answer::text(StatusCode::BAD_REQUEST, why);
         let version = HeaderValue::from_static(VERSION);
         refused.headers_mut().insert(SEC_WEBSOCKET_VERSION, version);
-        refused
+        Box::new(refused)
     };
     if method != Method::GET {
         return Err(bad("bad method"));

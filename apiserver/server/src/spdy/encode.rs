@@ -72,7 +72,7 @@ pub(crate) fn data_head(stream: u32, fin: bool, length: usize) -> [u8; HEAD_BYTE
     let length = u32::try_from(length.min(LENGTH_MAX)).unwrap_or_default();
     let mut head = [0; HEAD_BYTES];
     head[..4].copy_from_slice(&(stream & !CONTROL).to_be_bytes());
-    head[4..].copy_from_slice(&(u32::from(flags) << 24 | length).to_be_bytes());
+    head[4..].copy_from_slice(&((u32::from(flags) << 24) | length).to_be_bytes());
     head
 }
 
@@ -91,9 +91,9 @@ pub(crate) fn refuse(stream: u32) -> Bytes {
 
 fn control(kind: u16, flags: u8, body: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(HEAD_BYTES + body.len());
-    frame.put_u32(CONTROL | u32::from(VERSION) << 16 | u32::from(kind));
+    frame.put_u32(CONTROL | (u32::from(VERSION) << 16) | u32::from(kind));
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX) & 0x00ff_ffff;
-    frame.put_u32(u32::from(flags) << 24 | length);
+    frame.put_u32((u32::from(flags) << 24) | length);
     frame.put_slice(body);
     frame.freeze()
 }

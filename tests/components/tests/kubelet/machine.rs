@@ -1,7 +1,6 @@
 //! A machine for a kubelet: a network namespace with a containerd in it, and a way from there to the apiserver.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -102,6 +101,11 @@ impl Machine {
         format!("/{}", self.name)
     }
 
+    /// The file of the network namespace.
+    pub(crate) fn namespace(&self) -> String {
+        format!("/run/netns/{}", self.name)
+    }
+
     /// A command within the namespace. Not `ip netns exec`: that hides cgroups.
     pub(crate) fn inside(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
@@ -127,8 +131,8 @@ impl Machine {
     }
 
     /// What listens on a port of the loopback outside also does inside, by way of a socket in the file system.
-    fn relay(&mut self, port: u16) {
-        let socket = self.path("relay.sock");
+    pub(crate) fn relay(&mut self, port: u16) {
+        let socket = self.path(&format!("relay-{port}.sock"));
         let outside = [
             format!("UNIX-LISTEN:{},fork", socket.display()),
             format!("TCP:127.0.0.1:{port}"),
@@ -142,31 +146,6 @@ impl Machine {
         self.relays.push(Process::spawn(command).unwrap());
         let command = self.inside(&["socat", &inside[0], &inside[1]]);
         self.relays.push(Process::spawn(command).unwrap());
-    }
-
-    /// A cable from outside; its address inside. By a number below 65536 that no other machine has.
-    pub(crate) fn link(&self, number: u16) -> IpAddr {
-        let net = u32::from(Ipv4Addr::new(10, 89, 0, 0)) + u32::from(number % 0x4000) * 4;
-        let (outer, inner) = (Ipv4Addr::from(net + 1), Ipv4Addr::from(net + 2));
-        let (here, there) = (format!("kto{number}"), format!("kti{number}"));
-        let words = [
-            "ip", "link", "add", &here, "type", "veth", "peer", "name", &there,
-        ];
-        assert!(run(words[0], &words[1..]), "no cable");
-        assert!(run("ip", &["link", "set", &there, "netns", &self.name]));
-        assert!(run(
-            "ip",
-            &["address", "add", &format!("{outer}/30"), "dev", &here]
-        ));
-        assert!(run("ip", &["link", "set", &here, "up"]));
-        let address = format!("{inner}/30");
-        for words in [
-            ["ip", "address", "add", &address, "dev", &there].as_slice(),
-            &["ip", "link", "set", &there, "up"],
-        ] {
-            assert!(self.inside(words).status().unwrap().success());
-        }
-        inner.into()
     }
 
     /// What listens on a port of the loopback inside can be reached outside at another.

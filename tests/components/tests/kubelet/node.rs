@@ -53,16 +53,6 @@ impl Node {
         Some(Self::begin(world, machine, flags).await)
     }
 
-    /// With an address at which the apiserver can reach it.
-    pub(crate) async fn start_linked() -> Option<Self> {
-        let flag = "--kubelet-preferred-address-types=InternalIP";
-        let world = World::start_with(&[flag]).await;
-        let machine = Machine::start(world.server.port()).await?;
-        let address = machine.link(world.server.port());
-        let flags = vec![format!("--node-ip={address}"), as_administrator(&world)];
-        Some(Self::begin(world, machine, flags).await)
-    }
-
     async fn begin(world: World, machine: Machine, flags: Vec<String>) -> Self {
         let scene = world.scene().await;
         fs::create_dir(machine.dir.path().join("manifests")).unwrap();
