@@ -14,6 +14,8 @@ mod commands;
 mod lives;
 #[path = "stack/serving.rs"]
 mod serving;
+#[path = "stack/streams.rs"]
+mod streams;
 #[path = "stack/workloads.rs"]
 mod workloads;
 
@@ -44,8 +46,9 @@ async fn a_cluster_serves_its_users_whatever_dies() {
         case("schedules", workloads::schedules_fire(&stack)),
         case("lives", lives::containers_live_as_they_are_told(&stack)),
         case("commands", commands::kubectl_tells_of_the_cluster(&stack)),
+        case("streams", streams::kubectl_reaches_into_containers(&stack)),
     );
-    let mut failed: Vec<String> = <[_; 5]>::from(results).into_iter().flatten().collect();
+    let mut failed: Vec<String> = <[_; 6]>::from(results).into_iter().flatten().collect();
     let ground = Ground::lay(&stack).await;
     let measure = Measure {
         rounds: 1,

@@ -25,8 +25,10 @@ use crate::world::Scene;
 
 /// Environment variable that, when set, keeps the folder of a cluster: logs, disks and data.
 const KEEP: &str = "MAINSTAY_TEST_KEEP";
-/// Says on its stdin that all is well, or else takes the cluster down when that ends, whatever it ended by.
-const KEEPER: &str = r#"read -r word; test "$word" = done || exec "$1" --dir "$2" down --delete"#;
+/// Is told on its stdin that all is down, or else takes the cluster down when that ends, whatever it ended by. What
+/// kubectl has left goes in any case.
+const KEEPER: &str = r#"read -r word; test "$word" = done || "$1" --dir "$2" down --delete
+rm -rf "$2/kubectl-cache"; rmdir "$2" 2>/dev/null"#;
 
 /// A running cluster. Down and deleted when this is dropped, and also when this process is killed.
 pub struct Stack {

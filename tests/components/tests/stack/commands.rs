@@ -29,6 +29,11 @@ pub(crate) async fn kubectl_tells_of_the_cluster(stack: &Stack) {
         said.text.contains("2/2").then_some(())
     })
     .await;
+    let parts = stack.kubectl(&["get", "componentstatuses"]).await;
+    for part in ["scheduler", "controller-manager", "etcd-0"] {
+        let line = parts.lines().find(|line| line.starts_with(part));
+        assert!(line.is_some_and(|line| line.contains("Healthy")), "{parts}");
+    }
     let info = stack.kubectl(&["cluster-info"]).await;
     assert!(info.contains("is running at"), "{info}");
     let can = stack
