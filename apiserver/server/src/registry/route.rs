@@ -181,7 +181,11 @@ mod tests {
             ),
             (&post, "/api/v1/bindings", Err(404)),
             (&head, "/api/v1/nodes/a/proxy/b/c", Ok("get")),
-            (&options, "/api/v1/namespaces/a/services/b:c/proxy", Ok("get")),
+            (
+                &options,
+                "/api/v1/namespaces/a/services/b:c/proxy",
+                Ok("get"),
+            ),
             (&get, "/api/v1/namespaces/a/pods/b/log/c", Err(404)),
             (&post, "/api/v1/namespaces/a/pods/b/log", Err(405)),
             (&get, "/api/v1/namespaces/a/pods/b/exec", Ok("get")),
