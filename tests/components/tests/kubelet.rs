@@ -7,11 +7,11 @@
     reason = "a test ends with what it did not expect, and says what it could not do"
 )]
 
-#[path = "kubelet/by_kubectl.rs"]
-mod by_kubectl;
 #[path = "kubelet/lives.rs"]
 mod lives;
 #[path = "kubelet/machine.rs"]
 mod machine;
 #[path = "kubelet/node.rs"]
 mod node;
+#[path = "kubelet/by_kubectl.rs"]
+mod by_kubectl;
