@@ -79,7 +79,8 @@ pub(super) async fn service(
     let endpoints = mainstay_schema::resource("", "v1", "endpoints")
         .ok_or_else(|| StatusError::internal("the table has no endpoints"))?;
     let found = registry.find_newest(endpoints, namespace, name).await?;
-    let found = found.ok_or_else(|| StatusError::not_found(of_resource(endpoints), name))?;
+    // As upstream: it is the service that was asked for.
+    let found = found.ok_or_else(missing)?;
     if found["subsets"].as_array().is_none_or(Vec::is_empty) {
         return Err(none(name));
     }
