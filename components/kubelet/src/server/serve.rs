@@ -157,7 +157,7 @@ impl Api {
         let runtime = &self.context.runtime;
         match streams::place(runtime, kind, target, pod.as_deref(), &request).await {
             Ok(url) => self.upgrades.forward(request, &url).await,
-            Err(answer) => answer,
+            Err(answer) => *answer,
         }
     }
 

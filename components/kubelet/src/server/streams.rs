@@ -45,9 +45,9 @@ pub(super) async fn place(
     target: &Target,
     pod: Option<&Pod>,
     request: &Request<Incoming>,
-) -> Result<String, Answer> {
+) -> Result<String, Box<Answer>> {
     let query = request.uri().query().unwrap_or_default();
-    let bad = |why: String| text(StatusCode::BAD_REQUEST, why);
+    let bad = |why: String| Box::new(text(StatusCode::BAD_REQUEST, why));
     let wanted = match kind {
         Kind::PortForward => None,
         _ => Some(Wanted::of(query).map_err(bad)?),
@@ -56,7 +56,9 @@ pub(super) async fn place(
         true => ports(query).map_err(bad)?,
         false => Vec::new(),
     };
-    let gone = |why: &str| text(StatusCode::NOT_FOUND, why.to_owned());
+    let gone = |why: &str| Box::new(text(StatusCode::NOT_FOUND, why.to_owned()));
+    let failed = |error: CriError| Box::new(failed(error));
+    let internal = |why: String| Box::new(internal(why));
     let pod = pod.ok_or_else(|| gone("pod does not exist"))?;
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     let name = &target.container;
