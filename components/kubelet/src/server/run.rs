@@ -81,10 +81,8 @@ impl Server {
         serving: Arc<Serving>,
     ) -> Result<Self, ServerError> {
         let provider = Arc::new(default_provider());
-        let authorities = match &options.client_ca {
-            Some(path) => Some(Authorities::load(path, &provider)),
-            None => None,
-        };
+        let authorities = options.client_ca.as_ref();
+        let authorities = authorities.map(|path| Authorities::load(path, &provider));
         let authorities = authorities.transpose().map_err(ServerError::Authorities)?;
         let tls = tls(
             serving,

@@ -24,6 +24,7 @@ async fn client(election: &Election) -> Client {
     let options = AccessOptions {
         kubeconfig: Some(election.world.server.kubeconfig()),
         masters: vec![url(first), url(second)],
+        certificate: None,
         name: "test".to_owned(),
         requests_max: 8,
     };
