@@ -13,7 +13,7 @@ WORKERS ?=
 UP ?=
 MAINSTAY := $(CARGO_TARGET_DIR)/release/mainstay --dir $(MAINSTAY_RUN)/cluster
 
-.PHONY: help up down delete setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick bench-components bench-components-quick crash compare-upstream sim jepsen jepsen-short jepsen-apiserver jepsen-control jepsen-planted
+.PHONY: help up down delete setup build test test-etcd verify fix bench bench-quick bench-apiserver bench-apiserver-quick bench-components bench-components-quick bench-stack crash compare-upstream sim stack-faults jepsen jepsen-short jepsen-apiserver jepsen-control jepsen-planted
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -72,6 +72,10 @@ bench-components: build ## a whole control plane on 100, 1,000 and 5,000 fake no
 bench-components-quick: build ## the same on 100 nodes, about a minute
 	$(CARGO) run $(ALL) --bin mainstay-bench -- components --quick
 
+bench-stack: build ## the cluster of `make up`: start, pods, services, memory; needs root, about 10 minutes
+	@scripts/setup nodes
+	$(CARGO) run $(ALL) --bin mainstay-bench -- stack
+
 # Seeds of `make sim`, and the first of them.
 SEEDS ?= 20000
 FROM ?= 1
@@ -89,6 +93,13 @@ compare-upstream: setup ## side by side with upstream's kube-apiserver, built fr
 	@status=0; scripts/upstream || status=$$?; test $$status -eq 0 -o $$status -eq 3
 	@scripts/build
 	$(CARGO) run $(ALL) --bin compare_upstream -- --out $(MAINSTAY_RUN)/upstream $(COMPARE)
+
+# More flags for faults on the cluster, as in `make stack-faults STACK="--only masters,worker --rounds 3"`.
+STACK ?=
+
+stack-faults: build ## kills masters, workers, processes and everything under clients that keep asking; needs root, about 20 minutes
+	@scripts/setup nodes
+	$(CARGO) run $(ALL) --bin stack_faults -- $(STACK)
 
 # More flags for the fault tests, as in `make jepsen JEPSEN="--filter partition --time 60"`.
 JEPSEN ?=
