@@ -1,7 +1,9 @@
 //! Server processes: started so that they cannot outlive the tests, signalled and ended by process id.
 
 use crate::limits::{EXIT_DEADLINE, POLL_INTERVAL};
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, set_parent_process_death_signal, waitid,
+};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
@@ -43,12 +45,18 @@ impl Process {
         self.child.try_wait().expect("a child can be waited for")
     }
 
-    /// Sends a signal; an already ended process is not an error.
+    /// Sends a signal; an already ended process is not an error. After SIGSTOP all its threads stand still.
     pub fn signal(&mut self, signal: Signal) {
         if self.try_wait().is_none() {
             let id = i32::try_from(self.child.id()).expect("process ids are positive i32");
             let pid = Pid::from_raw(id).expect("process ids are not zero");
             kill_process(pid, signal).expect("signalling a running child succeeds");
+            if signal == Signal::STOP {
+                // On a busy machine its threads may work on for a while; the end is left for others to reap.
+                let options =
+                    WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+                waitid(WaitId::Pid(pid), options).expect("a child can be waited for");
+            }
         }
     }
 

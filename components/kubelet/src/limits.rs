@@ -112,6 +112,8 @@ pub const NODE_STATUS_INTERVAL: Duration = Duration::from_secs(10);
 pub const NODE_REPORT_INTERVAL: Duration = Duration::from_secs(300);
 /// Images in a node's status.
 pub const NODE_IMAGES_MAX: usize = 50;
+/// A runtime that answered may say nothing for so long before its node is not ready; upstream's.
+pub const RUNTIME_SILENCE_MAX: Duration = Duration::from_secs(30);
 /// A runtime that has not said for so long what runs is not well.
 pub const RELIST_PATIENCE: Duration = Duration::from_secs(180);
 /// A node that has not been heard of for so long is lost, in seconds;

@@ -4,6 +4,7 @@ mod lease;
 mod machine;
 mod object;
 mod register;
+mod runtime_health;
 
 pub use lease::keep_lease;
 pub(crate) use machine::own_address;

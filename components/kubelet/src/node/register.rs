@@ -19,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::machine::Machine;
 use super::object::{Health, Identity, labels, new_node, says_the_same, status};
+use super::runtime_health::RuntimeHealth;
 use crate::limits::{NODE_IMAGES_MAX, NODE_REPORT_INTERVAL, NODE_STATUS_INTERVAL, RELIST_PATIENCE};
 
 /// What a node registers with.
@@ -46,10 +47,12 @@ pub async fn keep_registered(registration: Registration) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reported: Option<Instant> = None;
     let mut network = String::new();
+    let mut runtime = RuntimeHealth::default();
     loop {
         ticks.tick().await;
         // Until it is registered, and while it is not ready, often: everything waits for it.
-        match report(&registration, &mut reported, &mut network).await {
+        let health = runtime.judge(ask(&registration.runtime).await, Instant::now());
+        match report(&registration, health, &mut reported, &mut network).await {
             Ok(true) => {}
             Ok(false) => ticks.reset_after(Duration::from_secs(1)),
             Err(error) => {
@@ -63,6 +66,7 @@ pub async fn keep_registered(registration: Registration) {
 /// Whether the node is ready.
 async fn report(
     registration: &Registration,
+    mut health: Health,
     reported: &mut Option<Instant>,
     network: &mut String,
 ) -> Result<bool, kube::Error> {
@@ -73,7 +77,11 @@ async fn report(
         ..
     } = registration;
     let api: Api<Node> = Api::all(client.clone());
-    let health = health(registration).await;
+    let looked = *registration.looked.lock();
+    if looked.is_some_and(|at| at.elapsed() > RELIST_PATIENCE) {
+        let trouble = "PLEG is not healthy: the runtime does not say what runs";
+        health.troubles.push(trouble.to_owned());
+    }
     let ready = health.troubles.is_empty();
     let now = Timestamp::now();
     let Some(mut node) = api.get_opt(&identity.name).await? else {
@@ -129,64 +137,45 @@ async fn tell_network(registration: &Registration, node: &Node, known: &mut Stri
     }
 }
 
-/// Asks the runtime how it is.
-async fn health(registration: &Registration) -> Health {
-    let runtime = &registration.runtime;
-    let mut health = Health::default();
-    match runtime.call(VersionRequest::default()).await {
-        Ok(version) => {
-            health.runtime = format!("{}://{}", version.runtime_name, version.runtime_version);
-        }
-        Err(error) => {
-            health
-                .troubles
-                .push(format!("container runtime is down: {error}"));
-            return health;
-        }
+/// Asks the runtime how it is; else why it did not answer.
+async fn ask(runtime: &Runtime) -> Result<Health, String> {
+    let version = runtime.call(VersionRequest::default()).await;
+    let version = version.map_err(|error| format!("container runtime is down: {error}"))?;
+    let answer = runtime.call(StatusRequest::default()).await;
+    let answer =
+        answer.map_err(|error| format!("container runtime status check failed: {error}"))?;
+    let mut health = Health {
+        runtime: format!("{}://{}", version.runtime_name, version.runtime_version),
+        ..Health::default()
+    };
+    let conditions = answer
+        .status
+        .into_iter()
+        .flat_map(|status| status.conditions);
+    for condition in conditions.filter(|condition| !condition.status) {
+        let what = match condition.r#type.as_str() {
+            "NetworkReady" => "container runtime network not ready",
+            "RuntimeReady" => "container runtime not ready",
+            _ => continue,
+        };
+        health.troubles.push(format!(
+            "{what}: {}=false reason:{} message:{}",
+            condition.r#type, condition.reason, condition.message
+        ));
     }
-    match runtime.call(StatusRequest::default()).await {
-        Ok(answer) => {
-            let conditions = answer
-                .status
-                .into_iter()
-                .flat_map(|status| status.conditions);
-            for condition in conditions.filter(|condition| !condition.status) {
-                let what = match condition.r#type.as_str() {
-                    "NetworkReady" => "container runtime network not ready",
-                    "RuntimeReady" => "container runtime not ready",
-                    _ => continue,
-                };
-                health.troubles.push(format!(
-                    "{what}: {}=false reason:{} message:{}",
-                    condition.r#type, condition.reason, condition.message
-                ));
-            }
-            health.handlers = answer
-                .runtime_handlers
-                .into_iter()
-                .map(|handler| NodeRuntimeHandler {
-                    name: Some(handler.name),
-                    features: handler.features.map(|features| NodeRuntimeHandlerFeatures {
-                        recursive_read_only_mounts: Some(features.recursive_read_only_mounts),
-                        user_namespaces: Some(features.user_namespaces),
-                    }),
-                })
-                .collect();
-        }
-        Err(error) => health
-            .troubles
-            .push(format!("container runtime status check failed: {error}")),
-    }
-    let looked = *registration.looked.lock();
-    if looked.is_some_and(|at| at.elapsed() > RELIST_PATIENCE) {
-        health
-            .troubles
-            .push("PLEG is not healthy: the runtime does not say what runs".to_owned());
-    }
+    let handlers = answer.runtime_handlers.into_iter();
+    let handlers = handlers.map(|handler| NodeRuntimeHandler {
+        name: Some(handler.name),
+        features: handler.features.map(|features| NodeRuntimeHandlerFeatures {
+            recursive_read_only_mounts: Some(features.recursive_read_only_mounts),
+            user_namespaces: Some(features.user_namespaces),
+        }),
+    });
+    health.handlers = handlers.collect();
     if let Ok(answer) = runtime.call(ListImagesRequest::default()).await {
         health.images = images(answer.images);
     }
-    health
+    Ok(health)
 }
 
 /// The largest ones.
