@@ -100,32 +100,8 @@ impl Tls {
     }
 
     /// Reads the files again now and then, until the server ends.
-    pub(crate) async fn follow(self: Arc<Self>, mut ending: watch::Receiver<bool>) {
-        let mut failed = String::new();
-        loop {
-            tokio::select! {
-                () = sleep(TLS_FILES_EVERY) => {}
-                _ = ending.changed() => return,
-            }
-            let tls = Arc::clone(&self);
-            let Ok(reloaded) = tokio::task::spawn_blocking(move || tls.reload()).await else {
-                continue;
-            };
-            match reloaded {
-                Ok(true) => tracing::info!("certificates have changed"),
-                Ok(false) => {}
-                Err(e) => {
-                    // Half written, perhaps. Said once; what was read before stays.
-                    let text = e.to_string();
-                    if text != failed {
-                        tracing::warn!("changed certificates are not used: {text}");
-                        failed = text;
-                    }
-                    continue;
-                }
-            }
-            failed.clear();
-        }
+    pub(crate) async fn follow(self: Arc<Self>, ending: watch::Receiver<bool>) {
+        follow_files("certificates", move || self.reload(), ending).await;
     }
 
     /// Whether anything has changed.
@@ -203,5 +179,40 @@ pub(crate) fn file(path: &Path, why: impl std::fmt::Display) -> TlsError {
     TlsError::File {
         path: path.to_path_buf(),
         why: why.to_string(),
+    }
+}
+
+/// Calls `reload` now and then, until the server ends; it says whether the files it reads, which are about `what`, have
+/// changed.
+pub(crate) async fn follow_files(
+    what: &str,
+    reload: impl Fn() -> Result<bool, TlsError> + Send + Sync + 'static,
+    mut ending: watch::Receiver<bool>,
+) {
+    let reload = Arc::new(reload);
+    let mut failed = String::new();
+    loop {
+        tokio::select! {
+            () = sleep(TLS_FILES_EVERY) => {}
+            _ = ending.changed() => return,
+        }
+        let reload = Arc::clone(&reload);
+        let Ok(reloaded) = tokio::task::spawn_blocking(move || reload()).await else {
+            continue;
+        };
+        match reloaded {
+            Ok(true) => tracing::info!("{what} have changed"),
+            Ok(false) => {}
+            Err(e) => {
+                // Half written, perhaps. Said once; what was read before stays.
+                let text = e.to_string();
+                if text != failed {
+                    tracing::warn!("changed {what} are not used: {text}");
+                    failed = text;
+                }
+                continue;
+            }
+        }
+        failed.clear();
     }
 }

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
-use tokio::time::sleep;
 
 use super::trust::{Contents, Files};
-use crate::limits::TLS_FILES_EVERY;
 use crate::proxy::{Backend, Dialer};
-use crate::tls::TlsError;
+use crate::tls::{TlsError, follow_files};
 
 /// How kubelets are reached. The files are read again when they change; connections that are kept end then.
 pub(crate) struct Kubelets {
@@ -57,32 +55,8 @@ impl Kubelets {
     }
 
     /// Reads the files again now and then, until the server ends.
-    pub(crate) async fn follow(self: Arc<Self>, mut ending: watch::Receiver<bool>) {
-        let mut failed = String::new();
-        loop {
-            tokio::select! {
-                () = sleep(TLS_FILES_EVERY) => {}
-                _ = ending.changed() => return,
-            }
-            let own = Arc::clone(&self);
-            let Ok(reloaded) = tokio::task::spawn_blocking(move || own.reload()).await else {
-                continue;
-            };
-            match reloaded {
-                Ok(true) => tracing::info!("certificates for kubelets have changed"),
-                Ok(false) => {}
-                Err(e) => {
-                    // Half written, perhaps. Said once; what was read before stays.
-                    let text = e.to_string();
-                    if text != failed {
-                        tracing::warn!("changed certificates for kubelets are not used: {text}");
-                        failed = text;
-                    }
-                    continue;
-                }
-            }
-            failed.clear();
-        }
+    pub(crate) async fn follow(self: Arc<Self>, ending: watch::Receiver<bool>) {
+        follow_files("certificates for kubelets", move || self.reload(), ending).await;
     }
 
     /// Whether anything has changed.
