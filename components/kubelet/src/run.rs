@@ -293,6 +293,7 @@ async fn relist(
     let mut ticks = interval(RELIST_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut cleaned = Instant::now();
+    let mut silent = false;
     loop {
         ticks.tick().await;
         let begun = Instant::now();
@@ -300,9 +301,14 @@ async fn relist(
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!("the runtime does not say what runs: {error}");
+                silent = true;
                 continue;
             }
         };
+        if std::mem::take(&mut silent) {
+            // What failed meanwhile need not wait until it would be tried again.
+            pods.wake(&pods.uids());
+        }
         *looked.lock() = Some(Instant::now());
         figures.relisted(&found, begun.elapsed().as_secs_f64());
         pods.wake(&found.changed);
