@@ -21,6 +21,12 @@ pub(crate) fn bases() -> Vec<PathBuf> {
     bases_of(&mounts, &own)
 }
 
+/// Takes away, in every hierarchy, a group of its root and all below it, as [`remove`] does.
+pub(crate) fn remove_from_roots(group: &Path) {
+    let mounts = files::read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
+    remove(&bases_of(&mounts, ""), group);
+}
+
 /// Version 2 alone, at its root, as groups with processes may have no others below; or all hierarchies of version 1.
 fn bases_of(mounts: &str, own: &str) -> Vec<PathBuf> {
     let mut v1 = Vec::new();

@@ -25,7 +25,7 @@ use crate::pki::Token;
 use crate::screen::say;
 
 /// A client with the administrator's kubeconfig.
-async fn client(cluster: &Cluster) -> Result<Client> {
+pub(crate) async fn client(cluster: &Cluster) -> Result<Client> {
     let path = cluster.folders().kubeconfig();
     let config = Kubeconfig::read_from(&path).with_context(|| path.display().to_string())?;
     let options = KubeConfigOptions::default();
@@ -89,6 +89,12 @@ pub(super) async fn furnish(client: &Client, cluster: &Cluster, means: Means) ->
     if cluster.embedded.is_none() {
         let token = rights::token(&Token::of(cluster)?, OffsetDateTime::now_utc())?;
         replace(client, token).await?;
+        for object in rights::joining() {
+            create(client, object).await?;
+        }
+        for object in rights::told(cluster)? {
+            replace(client, object).await?;
+        }
     }
     if means.containers && means.dns && cluster.embedded.is_none() {
         for object in system::dns(cluster) {
@@ -289,7 +295,7 @@ pub(crate) async fn nodes(cluster: &Cluster) -> Result<Vec<(String, bool)>> {
     Ok(each.collect())
 }
 
-fn is_ready(node: &Node) -> bool {
+pub(crate) fn is_ready(node: &Node) -> bool {
     let status = node.status.as_ref();
     let mut conditions = status
         .and_then(|status| status.conditions.as_ref())
