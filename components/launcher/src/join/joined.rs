@@ -51,14 +51,7 @@ impl Joined {
 
     /// Takes away all files, this one last: until then 'leave' can be repeated.
     pub(super) fn forget(&self) -> Result<()> {
-        let folders = [
-            "machine",
-            "etc",
-            "kubelet",
-            "containerd",
-            "pod-logs",
-            "images",
-        ];
+        let folders = ["machine", "etc", "kubelet", "containerd", "logs", "images"];
         let mut folders: Vec<PathBuf> = folders.iter().map(|name| self.root.join(name)).collect();
         folders.push(self.run());
         for folder in folders {

@@ -13,6 +13,7 @@ mod services;
 mod signature;
 
 pub(crate) use flags::Join;
+pub(crate) use joined::Joined;
 pub(crate) use layout::{INFO, LAYOUT, Layout, PUBLIC};
 pub(crate) use leave::leave;
 pub(crate) use run::join;

@@ -55,7 +55,7 @@ impl Services<'_> {
             ),
             flag("kubeconfig", &joined.kubeconfig()),
             flag("root-dir", &joined.root.join("kubelet")),
-            flag("pod-logs-dir", &joined.root.join("pod-logs")),
+            flag("pod-logs-dir", &joined.root.join("logs/pods")),
             format!(
                 "--container-runtime-endpoint=unix://{}",
                 joined.runtime().socket().display()

@@ -44,7 +44,7 @@ impl FromStr for Pin {
             .collect();
         let bytes: Option<Vec<u8>> = digits.map(|digits| {
             let pairs = digits.chunks_exact(2);
-            pairs.map(|pair| pair[0] << 4 | pair[1]).collect()
+            pairs.map(|pair| (pair[0] << 4) | pair[1]).collect()
         });
         let fits = bytes.filter(|_| hex.len() == 64);
         let bytes = fits.and_then(|bytes| bytes.try_into().ok());

@@ -57,7 +57,7 @@ impl Token {
         })
     }
 
-    /// As bearers show it.
+    /// Reads one as bearers show it.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (id, secret) = text.split_once('.')?;
         let fits = fits(id, ID_CHARACTERS) && fits(secret, SECRET_CHARACTERS);

@@ -1,5 +1,6 @@
 //! The cluster as its administrator sees it.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -17,9 +18,11 @@ use time::OffsetDateTime;
 use tokio::time::sleep;
 
 use super::{rights, system};
+use crate::balance::Probe;
 use crate::cluster::{Cluster, Host, Means};
 use crate::limits::{
-    DNS_PATIENCE, NAMES_SHOWN_MAX, POLL_PAUSE, PROGRESS_PAUSE, READY_PATIENCE, SERVING_PATIENCE,
+    API_PORT, DNS_PATIENCE, NAMES_SHOWN_MAX, POLL_PAUSE, PROGRESS_PAUSE, READY_PATIENCE,
+    SERVING_PATIENCE,
 };
 use crate::pki::Token;
 use crate::screen::say;
@@ -44,6 +47,28 @@ pub(super) async fn answers(cluster: &Cluster) -> Result<Client> {
             Err(error) => patience.wait(&error.to_string()).await?,
         }
     }
+}
+
+/// Waits until all apiservers have certificates for the address at which other machines reach them.
+pub(super) async fn entered(cluster: &Cluster) -> Result<()> {
+    let Some(advertised) = cluster.advertise else {
+        return Ok(());
+    };
+    let probe = Probe::new(&cluster.folders().pki().join("ca.crt"))?;
+    let mut patience = Patience::new("the way in for other machines", SERVING_PATIENCE);
+    for master in cluster.masters() {
+        let address = SocketAddr::from((master.address, API_PORT));
+        while let Err(error) = probe.ready_as(address, advertised.into()).await {
+            patience
+                .wait(&format!("{}: {error:#}", master.name))
+                .await?;
+        }
+    }
+    say(format!(
+        "other machines may join at {advertised}:{}",
+        cluster.port
+    ));
+    Ok(())
 }
 
 fn http_get(path: &str) -> Result<Request<Vec<u8>>> {

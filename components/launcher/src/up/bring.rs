@@ -11,6 +11,7 @@ use ipnet::Ipv4Net;
 use super::{embedded, hosts};
 use crate::cluster::{Cluster, Lock};
 use crate::doctor;
+use crate::join::Joined;
 use crate::screen::say;
 
 /// Flags of `mainstay up`.
@@ -82,6 +83,12 @@ impl Up {
 pub(crate) fn up(root: &Path, flags: Up) -> Result<()> {
     let begun = Instant::now();
     let _lock = Lock::take(root)?;
+    if Joined::read(root)?.is_some() {
+        bail!(
+            "with {} this machine has joined the cluster of another one: choose another folder with --dir",
+            root.display()
+        );
+    }
     let cluster = Cluster::read(root)?;
     let embedded = match &cluster {
         Some(cluster) => {

@@ -57,6 +57,7 @@ pub(super) fn up(root: &Path, there: Option<Cluster>, flags: Up, begun: Instant)
         }
         api::led(&client).await?;
         say("the control plane serves");
+        api::entered(&cluster).await?;
         api::forget(&client, &surplus).await?;
         api::ready(&client, &cluster).await?;
         match means.containers && means.dns && cluster.workers().count() > 0 {
@@ -94,10 +95,16 @@ fn network(root: &Path, there: Option<Cluster>, flags: Up) -> Result<(Cluster, V
     if machine::first(&cluster).is_none() {
         machine::sweep(&cluster)?;
         if !is_free(cluster.port) {
+            if cluster.advertise.is_some() {
+                bail!(
+                    "port {} of 127.0.0.1 is in use by another program, and machines that have joined know it: stop that",
+                    cluster.port
+                );
+            }
             cluster.port = free_port()?;
         }
     }
-    if let Some(address) = flags.advertise {
+    if let Some(address) = flags.advertise.or(cluster.advertise) {
         advertise(&mut cluster, address)?;
     }
     cluster.write()?;
