@@ -201,6 +201,12 @@ fn a_second_machine_joins_runs_pods_and_leaves_nothing() {
     let gone = first.succeeds(&["token", "delete", id]);
     assert!(gone.contains(id) && !first.succeeds(&["token", "list"]).contains(id));
     second.succeeds(&["join"]);
+    let processes = second.succeeds(&["status"]);
+    for process in ["balancer", "containerd", "kubelet", "network", "proxy"] {
+        assert!(processes.contains(process), "{processes}");
+    }
+    let said = second.succeeds(&["logs", "kubelet"]);
+    assert!(said.contains("registered"), "{said}");
     second.refuses(&["join", "--name=other"], "has joined");
 
     let (on_worker, worker_address) = pod(&first, "worker-1");

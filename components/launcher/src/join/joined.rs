@@ -19,7 +19,7 @@ pub(crate) struct Joined {
     /// Where the apiservers are reached.
     pub(super) server: SocketAddrV4,
     /// Of the node.
-    pub(super) name: String,
+    pub(crate) name: String,
     pub(super) address: Ipv4Addr,
     pub(super) layout: Layout,
     #[serde(skip)]
@@ -67,7 +67,7 @@ impl Joined {
     }
 
     /// Of the supervisor.
-    pub(super) fn machine(&self) -> PathBuf {
+    pub(crate) fn machine(&self) -> PathBuf {
         self.root.join("machine")
     }
 

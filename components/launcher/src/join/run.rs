@@ -58,12 +58,11 @@ pub(crate) fn join(root: &Path, flags: &Join) -> Result<()> {
          kubectl get nodes -o wide\n  \
          kubectl get csr                       # {}'s request for a serving certificate is pending:\n  \
          kubectl certificate approve NAME      # with it 'kubectl logs' and 'kubectl exec' reach this node\n\n\
-         Logs are in {}. After a restart of the machine 'mainstay join' starts all of it again; 'mainstay leave' ends it, \
+         'mainstay status' and 'mainstay logs kubelet' tell more here. After a restart of the machine 'mainstay join' starts all of it again; 'mainstay leave' ends it, \
          and 'kubectl delete node {}' takes the node away.",
         joined.name,
         begun.elapsed().as_secs_f64(),
         joined.name,
-        joined.machine().join("logs").display(),
         joined.name,
     ));
     Ok(())
