@@ -46,6 +46,8 @@ pub const BOOTSTRAP_PATIENCE: Duration = Duration::from_secs(60);
 pub const API_PORT: u16 = 6_443;
 /// Port of 127.0.0.1 on every host where its balancer listens.
 pub const BALANCER_PORT: u16 = 6_444;
+/// Port of a kubelet's API, as everywhere.
+pub const KUBELET_PORT: u16 = 10_250;
 /// Ports of 127.0.0.1 of the machine that are tried for its balancer, from [`API_PORT`] on.
 pub const MACHINE_PORTS: u16 = 100;
 /// Number of DNS among the addresses of services, as everywhere.

@@ -55,7 +55,8 @@ pub(crate) fn sweep(cluster: &Cluster) -> Result<bool> {
     sweep_in(&cluster.folders().machine())
 }
 
-fn sweep_in(folder: &Path) -> Result<bool> {
+/// The same for a folder.
+pub(crate) fn sweep_in(folder: &Path) -> Result<bool> {
     let left = left(folder);
     for process in &left {
         process.signal(Signal::TERM)?;

@@ -249,5 +249,7 @@ fn a_second_machine_joins_runs_pods_and_leaves_nothing() {
     let mounts = second.says("cat", &["/proc/self/mountinfo"]);
     let below = second.folder.display().to_string();
     assert!(!mounts.contains(&below), "{mounts}");
+    let noted = second.run("ls", &["/run/mainstay/cni"]);
+    assert!(!noted.status.success(), "notes of addresses are left");
     assert!(second.succeeds(&["leave"]).contains("has not joined"));
 }

@@ -1,6 +1,6 @@
 //! From a machine to a node that is ready.
 
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,7 +20,8 @@ use crate::cluster::{Cluster, Lock};
 use crate::command::run;
 use crate::host::{MachineLock, forward};
 use crate::limits::{
-    BALANCER_PORT, BOOTSTRAP_PATIENCE, POLL_PAUSE, PROGRESS_PAUSE, READY_PATIENCE, RUNTIME_PATIENCE,
+    BALANCER_PORT, BOOTSTRAP_PATIENCE, KUBELET_PORT, POLL_PAUSE, PROGRESS_PAUSE, READY_PATIENCE,
+    RUNTIME_PATIENCE,
 };
 use crate::pki::{Token, token_kubeconfig};
 use crate::screen::say;
@@ -166,8 +167,24 @@ fn own_address(server: SocketAddrV4) -> Result<Ipv4Addr> {
     }
 }
 
+/// Another kubelet's, for example. What would only be tried again and again is said at once.
+fn ports_are_free(joined: &Joined) -> Result<()> {
+    if machine::first_in(&joined.machine()).is_some() {
+        return Ok(());
+    }
+    machine::sweep_in(&joined.machine())?;
+    for port in [BALANCER_PORT, KUBELET_PORT] {
+        let tried = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        tried.with_context(|| {
+            format!("port {port}, which a node needs, is in use by another program")
+        })?;
+    }
+    Ok(())
+}
+
 /// Starts what does not run, as often as it is called.
 fn start(joined: &Joined) -> Result<()> {
+    ports_are_free(joined)?;
     let this = std::env::current_exe().context("this program's path")?;
     let services = Services {
         joined,

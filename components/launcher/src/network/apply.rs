@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use ipnet::Ipv4Net;
 use serde_json::Value;
 
-use super::config::conflist;
+use super::config::{TAKEN, conflist};
 use super::plan::{Own, Plan, mac};
 use crate::command::{fed, run};
 use crate::files;
@@ -40,7 +40,8 @@ pub(super) fn apply(own: &Own, plan: &Plan, cluster: Ipv4Net, configs: &Path) ->
     first.map_or(Ok(()), Err)
 }
 
-/// Takes away from the kernel all that it was told. The configuration of plugins stays.
+/// Takes away from the kernel all that it was told, and the notes of addresses that pods had: none may be left. The
+/// configuration of plugins stays.
 pub(crate) fn withdraw() -> Result<()> {
     run("ip", &["-4", "route", "flush", "proto", PROTOCOL])?;
     if links().iter().any(|link| link == TUNNEL) {
@@ -49,7 +50,10 @@ pub(crate) fn withdraw() -> Result<()> {
     // Also if there is none: the first line makes it.
     let rules = format!("table ip {TABLE}\ndelete table ip {TABLE}\n");
     fed("nft", &["-f", "-"], &rules)?;
-    Ok(())
+    match fs::remove_dir_all(TAKEN) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context(TAKEN),
+        _ => Ok(()),
+    }
 }
 
 /// The host's link to its segment.
