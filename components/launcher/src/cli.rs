@@ -12,10 +12,12 @@ use crate::cluster::Cluster;
 use crate::host::{boot, into_namespaces};
 use crate::images::{Build, build};
 use crate::inspect::{Deed, act, exec, logs, status};
+use crate::join::{Join, join, leave};
 use crate::load::load;
 use crate::network::{Network, network};
 use crate::screen::complain;
 use crate::supervise::{Places, supervise};
+use crate::tokens::{TokenVerb, tokens};
 use crate::up::{Down, Up, down, up};
 use crate::{doctor, files};
 
@@ -82,6 +84,15 @@ enum Verb {
     Image {
         #[command(subcommand)]
         verb: ImageVerb,
+    },
+    /// Let this machine run pods for a cluster of another one, and wait until its node is ready. Needs root.
+    Join(Join),
+    /// End what 'join' started, and take away what it made.
+    Leave,
+    /// Tokens with which other machines join.
+    Token {
+        #[command(subcommand)]
+        verb: TokenVerb,
     },
     /// Say what this machine lacks for a cluster, and what to do about it.
     Doctor,
@@ -162,6 +173,9 @@ fn obey(cli: Cli) -> Result<()> {
         Verb::Image {
             verb: ImageVerb::Load { archives },
         } => load(root, &archives),
+        Verb::Join(flags) => join(root, &flags),
+        Verb::Leave => leave(root),
+        Verb::Token { verb } => tokens(root, &verb),
         Verb::Doctor => doctor::examine(),
         Verb::Balance(flags) => balance(&flags),
         Verb::Network(_) => Ok(()),

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cluster::{Cluster, Lock};
 use crate::host::{Power, Process, enter};
+use crate::join::Joined;
 use crate::limits::STATUS_PATIENCE;
 use crate::machine;
 use crate::screen::{say, table};
@@ -20,12 +21,15 @@ const MACHINE: &str = "machine";
 
 /// Shows hosts, processes and nodes.
 pub(crate) fn status(root: &Path) -> Result<()> {
+    if let Some(joined) = Joined::read(root)? {
+        let first = machine::first_in(&joined.machine());
+        let first = first.map(|first| (first, machine::socket(first)));
+        show(vec![(joined.name, first)]);
+        // Whether the node is ready the cluster knows.
+        return Ok(());
+    }
     let cluster = Cluster::there(root)?;
-    let heads = [
-        "HOST", "PROCESS", "STATE", "PID", "RESTARTS", "AGE", "MEMORY",
-    ];
-    let mut rows = vec![heads.map(String::from).to_vec()];
-    let mut parts: Vec<(String, Option<(Process, PathBuf)>)> = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
     for host in &cluster.hosts {
         let power = Power {
             cluster: &cluster,
@@ -36,18 +40,7 @@ pub(crate) fn status(root: &Path) -> Result<()> {
     }
     let first = machine::first(&cluster).map(|first| (first, machine::socket(first)));
     parts.push((MACHINE.to_owned(), first));
-    for (name, first) in parts {
-        let Some((first, socket)) = first else {
-            rows.push(vec![name, "-".to_owned(), "off".to_owned()]);
-            continue;
-        };
-        match statuses(&socket) {
-            Ok(all) if all.is_empty() => rows.push(vec![name, "-".to_owned(), "on".to_owned()]),
-            Ok(all) => rows.extend(all.iter().map(|one| row(&name, first, one))),
-            Err(error) => rows.push(vec![name, format!("{error:#}")]),
-        }
-    }
-    say(table(&rows).trim_end());
+    show(parts);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -63,6 +56,28 @@ pub(crate) fn status(root: &Path) -> Result<()> {
         Ok(Err(error)) => bail!("no apiserver answers: {error}"),
         Err(_) => bail!("no apiserver answers in {} s", STATUS_PATIENCE.as_secs()),
     }
+}
+
+/// A supervisor and where it listens, if it runs.
+type Part = (String, Option<(Process, PathBuf)>);
+
+fn show(parts: Vec<Part>) {
+    let heads = [
+        "HOST", "PROCESS", "STATE", "PID", "RESTARTS", "AGE", "MEMORY",
+    ];
+    let mut rows = vec![heads.map(String::from).to_vec()];
+    for (name, first) in parts {
+        let Some((first, socket)) = first else {
+            rows.push(vec![name, "-".to_owned(), "off".to_owned()]);
+            continue;
+        };
+        match statuses(&socket) {
+            Ok(all) if all.is_empty() => rows.push(vec![name, "-".to_owned(), "on".to_owned()]),
+            Ok(all) => rows.extend(all.iter().map(|one| row(&name, first, one))),
+            Err(error) => rows.push(vec![name, format!("{error:#}")]),
+        }
+    }
+    say(table(&rows).trim_end());
 }
 
 fn row(host: &str, first: Process, one: &Status) -> Vec<String> {
@@ -191,6 +206,15 @@ pub(crate) fn act(root: &Path, name: &str, deed: Deed) -> Result<()> {
 
 /// Shows the end of a process's log, or all that is to come.
 pub(crate) fn logs(root: &Path, name: &str, lines: u32, follow: bool) -> Result<()> {
+    if let Some(joined) = Joined::read(root)? {
+        return tail(
+            &joined.machine().join("logs"),
+            "",
+            Some(name),
+            lines,
+            follow,
+        );
+    }
     let cluster = Cluster::there(root)?;
     let target = Target::of(name, &cluster);
     let folder = match target.host == MACHINE {
@@ -200,8 +224,13 @@ pub(crate) fn logs(root: &Path, name: &str, lines: u32, follow: bool) -> Result<
             cluster.folders().disk(&host.name).join("var/log/mainstay")
         }
     };
+    let host = format!("{}/", target.host);
+    tail(&folder, &host, target.process, lines, follow)
+}
+
+fn tail(folder: &Path, host: &str, process: Option<&str>, lines: u32, follow: bool) -> Result<()> {
     let there = || -> Vec<String> {
-        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
         let mut names: Vec<String> = names
             .filter_map(|name| name.strip_suffix(".log").map(str::to_owned))
@@ -209,8 +238,8 @@ pub(crate) fn logs(root: &Path, name: &str, lines: u32, follow: bool) -> Result<
         names.sort();
         names
     };
-    let Some(process) = target.process else {
-        bail!("name a process: {}/{{{}}}", target.host, there().join(","));
+    let Some(process) = process else {
+        bail!("name a process: {host}{{{}}}", there().join(","));
     };
     if !there().iter().any(|name| name == process) {
         bail!(

@@ -15,6 +15,7 @@ mod files;
 mod host;
 mod images;
 mod inspect;
+mod join;
 pub mod limits;
 mod load;
 mod machine;
@@ -23,6 +24,7 @@ mod pki;
 mod screen;
 mod stock;
 mod supervise;
+mod tokens;
 mod up;
 
 pub use cli::run;

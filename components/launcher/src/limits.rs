@@ -32,13 +32,22 @@ pub const CERTIFICATE_DAYS: i64 = 365;
 /// Days before its end from which on `up` makes a new certificate.
 pub const CERTIFICATE_DAYS_LEFT_MIN: i64 = 30;
 
-/// Life of the token with which workers join, from each `up` on; as kubeadm's.
+/// Life of a token with which nodes join if nobody says otherwise, and of the workers' own from each `up` on; as kubeadm's.
 pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3_600);
+
+/// Time for the cluster to answer a machine that joins, and to have signed its answer.
+pub const JOIN_PATIENCE: Duration = Duration::from_secs(20);
+/// Time for one such answer.
+pub const JOIN_ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+/// Time for a kubelet to have its first certificate.
+pub const BOOTSTRAP_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Port of an apiserver on its host.
 pub const API_PORT: u16 = 6_443;
 /// Port of 127.0.0.1 on every host where its balancer listens.
 pub const BALANCER_PORT: u16 = 6_444;
+/// Port of a kubelet's API, as everywhere.
+pub const KUBELET_PORT: u16 = 10_250;
 /// Ports of 127.0.0.1 of the machine that are tried for its balancer, from [`API_PORT`] on.
 pub const MACHINE_PORTS: u16 = 100;
 /// Number of DNS among the addresses of services, as everywhere.

@@ -11,19 +11,24 @@ use crate::cluster::{Cluster, of_machine};
 use crate::files;
 use crate::host::Process;
 use crate::limits::{BOOT_PATIENCE, KILL_PATIENCE, POLL_PAUSE, STOP_PATIENCE};
-use crate::supervise::{Request, ask};
+use crate::supervise::{Request, Service, ask};
 
 /// In the environment of the supervisor and of all that it starts: whose they are. When a supervisor is killed, what it
 /// started goes on, and is found by this.
 const MARK: &str = "MAINSTAY_SUPERVISED";
 
-fn record(cluster: &Cluster) -> PathBuf {
-    cluster.folders().machine().join("first-process.json")
+fn record(folder: &Path) -> PathBuf {
+    folder.join("first-process.json")
 }
 
 /// The machine's supervisor, if it runs.
 pub(crate) fn first(cluster: &Cluster) -> Option<Process> {
-    Process::recorded(&record(cluster))
+    first_in(&cluster.folders().machine())
+}
+
+/// The supervisor of a folder, if it runs.
+pub(crate) fn first_in(folder: &Path) -> Option<Process> {
+    Process::recorded(&record(folder))
 }
 
 /// Where it listens. Paths of sockets are short, so it is reached through its working folder.
@@ -47,7 +52,12 @@ fn left(folder: &Path) -> Vec<Process> {
 
 /// Ends that. Says whether there was anything.
 pub(crate) fn sweep(cluster: &Cluster) -> Result<bool> {
-    let left = left(&cluster.folders().machine());
+    sweep_in(&cluster.folders().machine())
+}
+
+/// The same for a folder.
+pub(crate) fn sweep_in(folder: &Path) -> Result<bool> {
+    let left = left(folder);
     for process in &left {
         process.signal(Signal::TERM)?;
     }
@@ -68,23 +78,30 @@ fn end(process: Process) -> Result<()> {
 
 /// Starts it if it does not run, and lets it read what is to run.
 pub(crate) fn on(cluster: &Cluster) -> Result<()> {
-    let folder = cluster.folders().machine();
-    files::folder(&folder)?;
     let this = std::env::current_exe().context("this program's path")?;
-    let services = of_machine(cluster, &this);
-    let text = serde_json::to_vec_pretty(&services).context("services")?;
+    keep(
+        &cluster.folders().machine(),
+        &of_machine(cluster, &this),
+        &this,
+    )
+}
+
+/// Lets the supervisor of a folder keep these running and nothing else; starts it if it does not run.
+pub(crate) fn keep(folder: &Path, services: &[Service], this: &Path) -> Result<()> {
+    files::folder(folder)?;
+    let text = serde_json::to_vec_pretty(services).context("services")?;
     files::update(&folder.join("services.json"), &text, 0o600)?;
-    if let Some(first) = first(cluster) {
+    if let Some(first) = first_in(folder) {
         ask(&socket(first), &Request::Reload)?;
         return Ok(());
     }
-    sweep(cluster)?;
+    sweep_in(folder)?;
     let log = folder.join("supervisor.log");
     let output = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
     let mut child = Command::new(this)
         .arg("supervise")
-        .arg(&folder)
-        .env(MARK, &folder)
+        .arg(folder)
+        .env(MARK, folder)
         .stdin(Stdio::null())
         .stdout(output.try_clone().context("its log")?)
         .stderr(output)
@@ -102,17 +119,22 @@ pub(crate) fn on(cluster: &Cluster) -> Result<()> {
         }
         std::thread::sleep(POLL_PAUSE);
     }
-    process.record(&record(cluster))
+    process.record(&record(folder))
 }
 
 /// Ends it and what it started.
 pub(crate) fn off(cluster: &Cluster) -> Result<bool> {
-    let first = first(cluster);
+    end_all(&cluster.folders().machine())
+}
+
+/// The same for the supervisor of a folder.
+pub(crate) fn end_all(folder: &Path) -> Result<bool> {
+    let first = first_in(folder);
     if let Some(first) = first {
         first.signal(Signal::TERM)?;
         end(first)?;
     }
-    let left = sweep(cluster)?;
-    let _ = std::fs::remove_file(record(cluster));
+    let left = sweep_in(folder)?;
+    let _ = std::fs::remove_file(record(folder));
     Ok(first.is_some() || left)
 }

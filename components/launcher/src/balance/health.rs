@@ -1,6 +1,6 @@
 //! Whether an apiserver says that it is ready.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::limits::{HEAD_BYTES_MAX, PROBE_PATIENCE};
 
 /// Asks servers that have a certificate of one authority.
 #[derive(Clone)]
-pub(super) struct Probe {
+pub(crate) struct Probe {
     connector: TlsConnector,
 }
 
 impl Probe {
-    pub(super) fn new(ca: &Path) -> Result<Self> {
+    pub(crate) fn new(ca: &Path) -> Result<Self> {
         let pem = std::fs::read(ca).with_context(|| ca.display().to_string())?;
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
@@ -41,13 +41,18 @@ impl Probe {
 
     /// Nothing but a timely 200 is good.
     pub(super) async fn ready(&self, address: SocketAddr) -> Result<()> {
-        let asked = timeout(PROBE_PATIENCE, self.ask(address)).await;
+        self.ready_as(address, address.ip()).await
+    }
+
+    /// The same with a certificate that is good for another address of the server's.
+    pub(crate) async fn ready_as(&self, address: SocketAddr, name: IpAddr) -> Result<()> {
+        let asked = timeout(PROBE_PATIENCE, self.ask(address, name)).await;
         asked.context("no answer in time")?
     }
 
-    async fn ask(&self, address: SocketAddr) -> Result<()> {
+    async fn ask(&self, address: SocketAddr, name: IpAddr) -> Result<()> {
         let stream = TcpStream::connect(address).await?;
-        let name = ServerName::IpAddress(address.ip().into());
+        let name = ServerName::IpAddress(name.into());
         let mut stream = self.connector.connect(name, stream).await?;
         stream
             .write_all(b"GET /readyz HTTP/1.1\r\nHost: kubernetes\r\nConnection: close\r\n\r\n")

@@ -7,4 +7,5 @@ mod backend;
 mod health;
 mod serve;
 
+pub(crate) use health::Probe;
 pub(crate) use serve::{Balance, balance};

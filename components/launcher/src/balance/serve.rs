@@ -11,6 +11,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::backend::{Backend, Counted, order};
@@ -22,9 +23,14 @@ use crate::limits::{
 /// Flags of `mainstay balance`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Balance {
-    /// Address to listen on.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    listen: SocketAddr,
+    /// Addresses to listen on.
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        value_delimiter = ',',
+        required = true
+    )]
+    listen: Vec<SocketAddr>,
     /// Apiservers.
     #[arg(
         long,
@@ -54,9 +60,6 @@ async fn live(flags: Balance) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let probe = Probe::new(&flags.ca_file)?;
-    let listener = TcpListener::bind(flags.listen)
-        .await
-        .with_context(|| flags.listen.to_string())?;
     let backends: Vec<Arc<Backend>> = flags
         .servers
         .iter()
@@ -65,8 +68,16 @@ async fn live(flags: Balance) -> Result<()> {
     for backend in &backends {
         tokio::spawn(watch(Arc::clone(backend), probe.clone()));
     }
+    let permits = Arc::new(Semaphore::new(BALANCED_CONNECTIONS_MAX));
+    let mut accepting = JoinSet::new();
+    for address in flags.listen {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.with_context(|| address.to_string())?;
+        let (backends, permits) = (backends.clone(), Arc::clone(&permits));
+        accepting.spawn(accept(listener, backends, flags.prefer, permits));
+    }
     tokio::select! {
-        never = accept(&listener, &backends, flags.prefer) => never,
+        Some(ended) = accepting.join_next() => ended.context("a listener ended")?,
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     }
@@ -95,11 +106,11 @@ async fn watch(backend: Arc<Backend>, probe: Probe) {
 }
 
 async fn accept(
-    listener: &TcpListener,
-    backends: &[Arc<Backend>],
+    listener: TcpListener,
+    backends: Vec<Arc<Backend>>,
     preferred: Option<SocketAddr>,
+    permits: Arc<Semaphore>,
 ) -> Result<()> {
-    let permits = Arc::new(Semaphore::new(BALANCED_CONNECTIONS_MAX));
     loop {
         let permit = Arc::clone(&permits).acquire_owned().await?;
         let client = match listener.accept().await {
@@ -111,7 +122,7 @@ async fn accept(
                 continue;
             }
         };
-        let backends = order(backends, preferred);
+        let backends = order(&backends, preferred);
         tokio::spawn(async move {
             if let Err(error) = pass(client, &backends).await {
                 tracing::warn!("{error:#}");

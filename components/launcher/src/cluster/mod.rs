@@ -10,4 +10,4 @@ pub(crate) use embedded::Embedded;
 pub(crate) use folders::Folders;
 pub(crate) use hosts::{Host, Role};
 pub(crate) use services::{Means, of_machine, services};
-pub(crate) use state::{BRIDGE, Cluster, Lock, Wanted};
+pub(crate) use state::{BRIDGE, Cluster, Lock, Wanted, id, text};

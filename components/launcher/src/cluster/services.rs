@@ -71,7 +71,10 @@ pub(crate) fn of_machine(cluster: &Cluster, program: &Path) -> Vec<Service> {
         return embedded.services(cluster, program.parent().unwrap_or(Path::new("/")));
     }
     let pki = cluster.folders().pki();
-    let listen = format!("127.0.0.1:{}", cluster.port);
+    let mut listen = format!("127.0.0.1:{}", cluster.port);
+    if let Some(address) = cluster.advertise {
+        listen.push_str(&format!(",{address}:{}", cluster.port));
+    }
     let mut arguments = vec!["balance".to_owned(), format!("--listen={listen}")];
     arguments.push(format!("--servers={}", servers(cluster)));
     arguments.push(format!("--ca-file={}", pki.join("ca.crt").display()));

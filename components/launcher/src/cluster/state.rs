@@ -1,7 +1,7 @@
 //! The state file: what was decided when the cluster was made, and must not change while it lives.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Embedded, Folders, Host, Role};
 use crate::files;
-use crate::limits::{MASTERS_MAX, WORKERS_MAX};
+use crate::limits::{API_PORT, MASTERS_MAX, WORKERS_MAX};
 
 /// Of the state file. Programs that know only older ones refuse newer ones; what is new since 1 may be missing.
 const VERSION: u32 = 2;
@@ -40,6 +40,9 @@ pub(crate) struct Cluster {
     /// Folders below which the cgroups of hosts are, one for each hierarchy.
     pub(crate) cgroups: Vec<PathBuf>,
     pub(crate) hosts: Vec<Host>,
+    /// The machine's own address at which other machines reach the apiservers, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) advertise: Option<Ipv4Addr>,
     /// Set where there are no hosts, but only processes of the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) embedded: Option<Embedded>,
@@ -98,21 +101,16 @@ impl Cluster {
 
     /// A new one.
     pub(crate) fn new(root: &Path, subnet: Ipv4Net, port: u16, cgroups: Vec<PathBuf>) -> Self {
-        let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
-        let id = digest
-            .iter()
-            .take(3)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
         Self {
             version: VERSION,
-            id,
+            id: id(root),
             subnet,
             pod_cidr: Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 16),
             service_cidr: Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16),
             port,
             cgroups,
             hosts: Vec::new(),
+            advertise: None,
             embedded: None,
             furnished: false,
             folders: root.to_owned(),
@@ -192,6 +190,14 @@ impl Cluster {
         found.with_context(|| format!("there is no host {name}: there are {}", names().join(", ")))
     }
 
+    /// Where machines beside this one find an apiserver: the advertised address, or the first master's for who has a
+    /// route to it.
+    pub(crate) fn entrance(&self) -> Option<SocketAddr> {
+        let advertised = self.advertise.map(|address| (address, self.port));
+        let first = || Some((self.masters().next()?.address, API_PORT));
+        advertised.or_else(first).map(SocketAddr::from)
+    }
+
     /// The machine's own address among the hosts.
     pub(crate) fn gateway(&self) -> Ipv4Addr {
         self.subnet.hosts().next().unwrap_or(self.subnet.addr())
@@ -217,17 +223,24 @@ impl Cluster {
     }
 }
 
+/// What tells the links, cgroups and tables of one folder from those of others: six hexadecimal digits.
+pub(crate) fn id(root: &Path) -> String {
+    let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
+    let digits = digest.iter().take(3).map(|byte| format!("{byte:02x}"));
+    digits.collect()
+}
+
 /// Networks as text.
-mod text {
+pub(crate) mod text {
     use ipnet::Ipv4Net;
     use serde::de::Error as _;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(net: &Ipv4Net, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(net: &Ipv4Net, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(net)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Ipv4Net, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Ipv4Net, D::Error> {
         let text = String::deserialize(from)?;
         text.parse()
             .map_err(|_| D::Error::custom(format!("{text:?} is not a network")))

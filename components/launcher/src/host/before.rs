@@ -45,7 +45,7 @@ fn note() -> Result<PathBuf> {
 }
 
 /// Lets the machine pass packets on.
-pub(super) fn forward(_: &MachineLock) -> Result<()> {
+pub(crate) fn forward(_: &MachineLock) -> Result<()> {
     let before = files::read(Path::new(FORWARD))?;
     let note = note()?;
     if !note.exists() {
@@ -58,7 +58,7 @@ pub(super) fn forward(_: &MachineLock) -> Result<()> {
 }
 
 /// Sets it back to what it was, once no cluster is left.
-pub(super) fn forward_no_more(_: &MachineLock) -> Result<()> {
+pub(crate) fn forward_no_more(_: &MachineLock) -> Result<()> {
     let note = note()?;
     let Ok(before) = fs::read_to_string(&note) else {
         return Ok(());

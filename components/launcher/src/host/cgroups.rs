@@ -21,6 +21,18 @@ pub(crate) fn bases() -> Vec<PathBuf> {
     bases_of(&mounts, &own)
 }
 
+/// Takes away, in every hierarchy, a group of its root and all below it, as [`remove`] does.
+pub(crate) fn remove_from_roots(group: &Path) {
+    let mounts = files::read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
+    let roots = mounts.lines().filter_map(|line| {
+        let (before, after) = line.split_once(" - ")?;
+        // Where there is version 1, runtimes use what there is of version 2 beside it.
+        let is_one = after.starts_with("cgroup ") || after.starts_with("cgroup2 ");
+        is_one.then(|| before.split(' ').nth(4).map(PathBuf::from))?
+    });
+    remove(&roots.collect::<Vec<_>>(), group);
+}
+
 /// Version 2 alone, at its root, as groups with processes may have no others below; or all hierarchies of version 1.
 fn bases_of(mounts: &str, own: &str) -> Vec<PathBuf> {
     let mut v1 = Vec::new();

@@ -100,7 +100,7 @@ fn table(cluster: &Cluster) -> String {
 }
 
 /// Those of the network this process sees; `/sys` may show another one's.
-fn links() -> Vec<String> {
+pub(crate) fn links() -> Vec<String> {
     let text = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
     let names = text.lines().filter_map(|line| line.split_once(':'));
     names.map(|(name, _)| name.trim().to_owned()).collect()

@@ -10,9 +10,9 @@ mod links;
 mod power;
 mod process;
 
-pub(crate) use before::MachineLock;
+pub(crate) use before::{MachineLock, forward, forward_no_more};
 pub(crate) use boot::boot;
-pub(crate) use cgroups::bases;
-pub(crate) use links::{free_subnet, lay_bridge, take_bridge};
+pub(crate) use cgroups::{bases, remove_from_roots};
+pub(crate) use links::{free_subnet, lay_bridge, links, take_bridge};
 pub(crate) use power::{Power, enter, into_namespaces};
 pub(crate) use process::Process;

@@ -9,10 +9,11 @@ use anyhow::{Context as _, Result};
 use ipnet::Ipv4Net;
 use serde_json::Value;
 
-use super::config::conflist;
+use super::config::{TAKEN, conflist};
 use super::plan::{Own, Plan, mac};
 use crate::command::{fed, run};
 use crate::files;
+use crate::host::links;
 use crate::limits::{VXLAN_ID, VXLAN_PORT};
 
 /// Marks routes as ours.
@@ -37,6 +38,22 @@ pub(super) fn apply(own: &Own, plan: &Plan, cluster: Ipv4Net, configs: &Path) ->
         }
     }
     first.map_or(Ok(()), Err)
+}
+
+/// Takes away from the kernel all that it was told, and the notes of addresses that pods had: none may be left. The
+/// configuration of plugins stays.
+pub(crate) fn withdraw() -> Result<()> {
+    run("ip", &["-4", "route", "flush", "proto", PROTOCOL])?;
+    if links().iter().any(|link| link == TUNNEL) {
+        run("ip", &["link", "del", TUNNEL])?;
+    }
+    // Also if there is none: the first line makes it.
+    let rules = format!("table ip {TABLE}\ndelete table ip {TABLE}\n");
+    fed("nft", &["-f", "-"], &rules)?;
+    match fs::remove_dir_all(TAKEN) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context(TAKEN),
+        _ => Ok(()),
+    }
 }
 
 /// The host's link to its segment.
@@ -119,7 +136,7 @@ fn in_batch(program: &str, batch: &str) -> Result<()> {
 }
 
 fn tunnel(own: &Own, plan: &Plan) -> Result<()> {
-    let exists = Path::new("/sys/class/net").join(TUNNEL).exists();
+    let exists = links().iter().any(|link| link == TUNNEL);
     if plan.ends.is_empty() {
         if exists {
             run("ip", &["link", "del", TUNNEL])?;

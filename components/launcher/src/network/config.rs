@@ -4,7 +4,7 @@ use ipnet::Ipv4Net;
 use serde_json::json;
 
 /// Where the addresses that are taken are noted: gone when the host was off, as then the pods are.
-const TAKEN: &str = "/run/mainstay/cni";
+pub(super) const TAKEN: &str = "/run/mainstay/cni";
 
 /// A link for each pod, routed rather than bridged: every packet between pods passes the node's rules, also when a
 /// pod reaches itself by a service, or its neighbour.

@@ -11,3 +11,4 @@ mod nodes;
 mod plan;
 
 pub(crate) use agent::{Network, network};
+pub(crate) use apply::withdraw;

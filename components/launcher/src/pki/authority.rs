@@ -10,6 +10,7 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use time::{Duration, OffsetDateTime};
+use x509_parser::extensions::GeneralName;
 
 use crate::files;
 use crate::limits::{AUTHORITY_DAYS, CERTIFICATE_DAYS, CERTIFICATE_DAYS_LEFT_MIN};
@@ -96,10 +97,11 @@ impl Authority {
         sign().with_context(|| format!("making a certificate for {}", leaf.name))
     }
 
-    /// Keeps `PLACE.crt` and `PLACE.key`: makes them if they are missing or end soon. Says whether it did.
+    /// Keeps `PLACE.crt` and `PLACE.key`: makes them if they are missing, end soon or lack an address. Says whether it
+    /// did.
     pub(crate) fn keep(&self, place: &Path, leaf: &Leaf) -> Result<bool> {
         let (cert, key) = (place.with_extension("crt"), place.with_extension("key"));
-        if key.exists() && lasts(&cert) {
+        if key.exists() && lasts(&cert, &leaf.addresses) {
             return Ok(false);
         }
         let (made, made_key) = self.issue(leaf)?;
@@ -109,8 +111,8 @@ impl Authority {
     }
 }
 
-/// Whether the first certificate in a file is there and does not end soon.
-fn lasts(path: &Path) -> bool {
+/// Whether the first certificate in a file is there, is good for these addresses and does not end soon.
+fn lasts(path: &Path, addresses: &[IpAddr]) -> bool {
     let Ok(pem) = fs::read(path) else {
         return false;
     };
@@ -120,8 +122,26 @@ fn lasts(path: &Path) -> bool {
     let Ok(certificate) = pem.parse_x509() else {
         return false;
     };
+    let has = match certificate.subject_alternative_name() {
+        Ok(Some(names)) => named(&names.value.general_names),
+        _ => Vec::new(),
+    };
+    if !addresses.iter().all(|address| has.contains(address)) {
+        return false;
+    }
     let soon = OffsetDateTime::now_utc() + Duration::days(CERTIFICATE_DAYS_LEFT_MIN);
     certificate.validity().not_after.timestamp() > soon.unix_timestamp()
+}
+
+fn named(names: &[GeneralName<'_>]) -> Vec<IpAddr> {
+    let addresses = names.iter().filter_map(|name| match name {
+        GeneralName::IPAddress(bytes) => match *bytes {
+            [a, b, c, d] => Some(IpAddr::from([*a, *b, *c, *d])),
+            bytes => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+        },
+        _ => None,
+    });
+    addresses.collect()
 }
 
 /// From an hour ago, for clocks that are behind.
@@ -181,6 +201,10 @@ mod tests {
             .expect("readable")
             .expect("there");
         assert_eq!(names.value.general_names.len(), 2);
+        let mut more = leaf.clone();
+        more.addresses.push(IpAddr::from([192, 0, 2, 7]));
+        assert!(authority.keep(&place, &more).expect("an address is new"));
+        assert!(!authority.keep(&place, &leaf).expect("it has more"));
         fs::write(place.with_extension("crt"), "damaged").expect("written");
         assert!(authority.keep(&place, &leaf).expect("made anew"));
     }

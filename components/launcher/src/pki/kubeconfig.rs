@@ -18,6 +18,15 @@ pub(crate) fn token_kubeconfig(url: &str, user: &str, ca: &str, token: &str) -> 
     of(url, user, ca, &format!("token: {token}"))
 }
 
+/// Where the cluster is and whom to trust, without credentials: what everybody may know.
+pub(crate) fn public_kubeconfig(url: &str, ca: &str) -> String {
+    let ca = STANDARD.encode(ca);
+    format!(
+        "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {url}\n  \
+         name: \"\"\ncontexts: null\ncurrent-context: \"\"\nkind: Config\npreferences: {{}}\nusers: null\n"
+    )
+}
+
 fn of(url: &str, user: &str, ca: &str, credentials: &str) -> String {
     let ca = STANDARD.encode(ca);
     format!(

@@ -3,10 +3,12 @@
 
 mod authority;
 mod kubeconfig;
+mod pin;
 mod places;
 mod token;
 
 pub(crate) use authority::{Authority, Leaf};
-pub(crate) use kubeconfig::{kubeconfig, token_kubeconfig};
+pub(crate) use kubeconfig::{kubeconfig, public_kubeconfig, token_kubeconfig};
+pub(crate) use pin::Pin;
 pub(crate) use places::{ensure, equip, equip_machine};
-pub(crate) use token::Token;
+pub(crate) use token::{Token, is_token_id};

@@ -175,6 +175,7 @@ fn equip_master(
         .keep(&pki.join("apiserver-etcd-client"), &leaf)?;
     let mut serving = server(host, "kube-apiserver", &IN_CLUSTER);
     serving.addresses.push(IpAddr::V4(cluster.service(1)));
+    serving.addresses.extend(cluster.advertise.map(IpAddr::V4));
     authorities.cluster.keep(&pki.join("apiserver"), &serving)?;
     let leaf = client("kube-apiserver-kubelet-client", &["system:masters"]);
     authorities

@@ -14,6 +14,15 @@ const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 const ID_CHARACTERS: usize = 6;
 const SECRET_CHARACTERS: usize = 16;
 
+/// Whether this can be the public part of a token.
+pub(crate) fn is_token_id(text: &str) -> bool {
+    fits(text, ID_CHARACTERS)
+}
+
+fn fits(part: &str, length: usize) -> bool {
+    part.len() == length && part.bytes().all(|byte| ALPHABET.contains(&byte))
+}
+
 /// As upstream has them: a public part, by which it is found, and a secret one.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Token {
@@ -28,10 +37,7 @@ impl Token {
         if path.exists() {
             return Ok(());
         }
-        let token = Self {
-            id: random(ID_CHARACTERS)?,
-            secret: random(SECRET_CHARACTERS)?,
-        };
+        let token = Self::random()?;
         files::write(&path, token.text().as_bytes(), 0o600)
     }
 
@@ -43,11 +49,17 @@ impl Token {
         token.with_context(|| format!("{} has no token", path.display()))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// A new one.
+    pub(crate) fn random() -> Result<Self> {
+        Ok(Self {
+            id: random(ID_CHARACTERS)?,
+            secret: random(SECRET_CHARACTERS)?,
+        })
+    }
+
+    /// Reads one as bearers show it.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (id, secret) = text.split_once('.')?;
-        let fits = |part: &str, length: usize| {
-            part.len() == length && part.bytes().all(|byte| ALPHABET.contains(&byte))
-        };
         let fits = fits(id, ID_CHARACTERS) && fits(secret, SECRET_CHARACTERS);
         fits.then(|| Self {
             id: id.to_owned(),

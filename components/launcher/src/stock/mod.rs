@@ -2,4 +2,4 @@
 
 mod recipes;
 
-pub(crate) use recipes::{BUSYBOX, DNS, PAUSE, clear, fill};
+pub(crate) use recipes::{BUSYBOX, DNS, PAUSE, archives, clear, fill};

@@ -1,11 +1,10 @@
 //! Which images, and what is in them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::cluster::Cluster;
 use crate::command::{find, run};
 use crate::images::{Config, Tree, archive, pause};
 use crate::{doctor, files};
@@ -17,10 +16,9 @@ pub(crate) const BUSYBOX: &str = "mainstay.io/busybox:local";
 /// The cluster's DNS.
 pub(crate) const DNS: &str = "mainstay.io/dns:local";
 
-/// Writes the archives into the cluster's folder of images; only what has changed.
-pub(crate) fn fill(cluster: &Cluster) -> Result<()> {
-    let folder = cluster.folders().images();
-    files::folder(&folder)?;
+/// Writes the archives into a folder of images; only what has changed.
+pub(crate) fn fill(folder: &Path) -> Result<()> {
+    files::folder(folder)?;
     let busybox = find("busybox").context("there is no busybox: install busybox-static")?;
     let mut images = vec![
         (PAUSE, pause()?),
@@ -41,6 +39,12 @@ pub(crate) fn fill(cluster: &Cluster) -> Result<()> {
         files::update(&folder.join(file_name(name)), &bytes, 0o644)?;
     }
     Ok(())
+}
+
+/// Images and their archives, of those that are in the folder.
+pub(crate) fn archives(folder: &Path) -> Vec<(&'static str, PathBuf)> {
+    let all = [PAUSE, BUSYBOX, DNS].map(|name| (name, folder.join(file_name(name))));
+    all.into_iter().filter(|(_, path)| path.exists()).collect()
 }
 
 /// Takes these archives away again; those that somebody loaded stay.

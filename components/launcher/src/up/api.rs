@@ -1,5 +1,6 @@
 //! The cluster as its administrator sees it.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -17,15 +18,17 @@ use time::OffsetDateTime;
 use tokio::time::sleep;
 
 use super::{rights, system};
+use crate::balance::Probe;
 use crate::cluster::{Cluster, Host, Means};
 use crate::limits::{
-    DNS_PATIENCE, NAMES_SHOWN_MAX, POLL_PAUSE, PROGRESS_PAUSE, READY_PATIENCE, SERVING_PATIENCE,
+    API_PORT, DNS_PATIENCE, NAMES_SHOWN_MAX, POLL_PAUSE, PROGRESS_PAUSE, READY_PATIENCE,
+    SERVING_PATIENCE,
 };
 use crate::pki::Token;
 use crate::screen::say;
 
 /// A client with the administrator's kubeconfig.
-async fn client(cluster: &Cluster) -> Result<Client> {
+pub(crate) async fn client(cluster: &Cluster) -> Result<Client> {
     let path = cluster.folders().kubeconfig();
     let config = Kubeconfig::read_from(&path).with_context(|| path.display().to_string())?;
     let options = KubeConfigOptions::default();
@@ -44,6 +47,28 @@ pub(super) async fn answers(cluster: &Cluster) -> Result<Client> {
             Err(error) => patience.wait(&error.to_string()).await?,
         }
     }
+}
+
+/// Waits until all apiservers have certificates for the address at which other machines reach them.
+pub(super) async fn entered(cluster: &Cluster) -> Result<()> {
+    let Some(advertised) = cluster.advertise else {
+        return Ok(());
+    };
+    let probe = Probe::new(&cluster.folders().pki().join("ca.crt"))?;
+    let mut patience = Patience::new("the way in for other machines", SERVING_PATIENCE);
+    for master in cluster.masters() {
+        let address = SocketAddr::from((master.address, API_PORT));
+        while let Err(error) = probe.ready_as(address, advertised.into()).await {
+            patience
+                .wait(&format!("{}: {error:#}", master.name))
+                .await?;
+        }
+    }
+    say(format!(
+        "other machines may join at {advertised}:{}",
+        cluster.port
+    ));
+    Ok(())
 }
 
 fn http_get(path: &str) -> Result<Request<Vec<u8>>> {
@@ -89,6 +114,12 @@ pub(super) async fn furnish(client: &Client, cluster: &Cluster, means: Means) ->
     if cluster.embedded.is_none() {
         let token = rights::token(&Token::of(cluster)?, OffsetDateTime::now_utc())?;
         replace(client, token).await?;
+        for object in rights::joining() {
+            create(client, object).await?;
+        }
+        for object in rights::told(cluster)? {
+            replace(client, object).await?;
+        }
     }
     if means.containers && means.dns && cluster.embedded.is_none() {
         for object in system::dns(cluster) {
@@ -289,7 +320,7 @@ pub(crate) async fn nodes(cluster: &Cluster) -> Result<Vec<(String, bool)>> {
     Ok(each.collect())
 }
 
-fn is_ready(node: &Node) -> bool {
+pub(crate) fn is_ready(node: &Node) -> bool {
     let status = node.status.as_ref();
     let mut conditions = status
         .and_then(|status| status.conditions.as_ref())

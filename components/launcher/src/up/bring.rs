@@ -1,5 +1,6 @@
 //! From whatever there is to a cluster that serves.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use ipnet::Ipv4Net;
 use super::{embedded, hosts};
 use crate::cluster::{Cluster, Lock};
 use crate::doctor;
+use crate::join::Joined;
 use crate::screen::say;
 
 /// Flags of `mainstay up`.
@@ -33,6 +35,10 @@ pub(crate) struct Up {
     /// Addresses of hosts [default: a free range below 10.240.0.0/16]. Cannot change afterwards.
     #[arg(long, value_name = "RANGE", conflicts_with = "embedded")]
     pub(super) subnet: Option<Ipv4Net>,
+    /// An address of this machine at which others reach the apiservers: without it none can join. Once it is given it
+    /// stays until another one is.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "embedded")]
+    pub(super) advertise: Option<Ipv4Addr>,
 }
 
 impl Up {
@@ -77,6 +83,12 @@ impl Up {
 pub(crate) fn up(root: &Path, flags: Up) -> Result<()> {
     let begun = Instant::now();
     let _lock = Lock::take(root)?;
+    if Joined::read(root)?.is_some() {
+        bail!(
+            "with {} this machine has joined the cluster of another one: choose another folder with --dir",
+            root.display()
+        );
+    }
     let cluster = Cluster::read(root)?;
     let embedded = match &cluster {
         Some(cluster) => {
@@ -92,7 +104,7 @@ pub(crate) fn up(root: &Path, flags: Up) -> Result<()> {
 }
 
 /// Waits for what an apiserver is asked.
-pub(super) fn wait<T>(asking: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) fn wait<T>(asking: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::cluster::{Cluster, Lock};
 use crate::host::{Power, take_bridge};
+use crate::join::{Joined, leave};
 use crate::screen::say;
 use crate::{machine, stock};
 
@@ -24,6 +25,9 @@ pub(crate) fn down(root: &Path, flags: Down) -> Result<()> {
     if !root.exists() {
         say("nothing was running");
         return Ok(());
+    }
+    if Joined::read(root)?.is_some() {
+        return leave(root);
     }
     let lock = Lock::take(root)?;
     let Some(cluster) = Cluster::read(root)? else {

@@ -28,7 +28,7 @@ pub(super) fn up(root: &Path, there: Option<Cluster>, flags: Up, begun: Instant)
     pki::ensure(&cluster)?;
     let means = doctor::means();
     if means.containers {
-        stock::fill(&cluster)?;
+        stock::fill(&cluster.folders().images())?;
     }
     say(format!(
         "{} masters and {} workers on {}, files in {}",
@@ -57,6 +57,7 @@ pub(super) fn up(root: &Path, there: Option<Cluster>, flags: Up, begun: Instant)
         }
         api::led(&client).await?;
         say("the control plane serves");
+        api::entered(&cluster).await?;
         api::forget(&client, &surplus).await?;
         api::ready(&client, &cluster).await?;
         match means.containers && means.dns && cluster.workers().count() > 0 {
@@ -94,12 +95,36 @@ fn network(root: &Path, there: Option<Cluster>, flags: Up) -> Result<(Cluster, V
     if machine::first(&cluster).is_none() {
         machine::sweep(&cluster)?;
         if !is_free(cluster.port) {
+            if cluster.advertise.is_some() {
+                bail!(
+                    "port {} of 127.0.0.1 is in use by another program, and machines that have joined know it: stop that",
+                    cluster.port
+                );
+            }
             cluster.port = free_port()?;
         }
+    }
+    if let Some(address) = flags.advertise.or(cluster.advertise) {
+        advertise(&mut cluster, address)?;
     }
     cluster.write()?;
     lay_bridge(&cluster, &lock)?;
     Ok((cluster, surplus))
+}
+
+/// From now on the machine's balancer listens at this address as well. One that cannot be had would cost the
+/// administrator his own way in.
+fn advertise(cluster: &mut Cluster, address: Ipv4Addr) -> Result<()> {
+    let listens = machine::first(cluster).is_some() && cluster.advertise == Some(address);
+    if address.is_unspecified() || address.is_loopback() {
+        bail!("--advertise: others cannot reach {address}");
+    }
+    if !listens {
+        let tried = TcpListener::bind((address, cluster.port));
+        tried.with_context(|| format!("--advertise: {address}:{}", cluster.port))?;
+    }
+    cluster.advertise = Some(address);
+    Ok(())
 }
 
 /// Does something with all hosts at once: each waits for its own first process, and together they wait less.

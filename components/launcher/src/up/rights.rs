@@ -6,8 +6,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::system::NAMESPACE;
+use crate::cluster::Cluster;
+use crate::files;
+use crate::join::{INFO, LAYOUT, Layout, PUBLIC};
 use crate::limits::TOKEN_LIFE;
-use crate::pki::Token;
+use crate::pki::{Token, public_kubeconfig};
 
 const API: &str = "rbac.authorization.k8s.io";
 
@@ -49,8 +52,75 @@ pub(super) fn rights() -> Vec<Value> {
     ]
 }
 
+/// What other machines need in order to join: where the cluster is, for everybody; how it is laid out, for who has a
+/// token; and what their nodes may see.
+pub(super) fn joining() -> Vec<Value> {
+    vec![
+        reader(PUBLIC, "kubeadm:bootstrap-signer-clusterinfo", INFO),
+        reading(
+            PUBLIC,
+            "kubeadm:bootstrap-signer-clusterinfo",
+            ("User", "system:anonymous"),
+        ),
+        reader(NAMESPACE, "mainstay:layout", LAYOUT),
+        reading(NAMESPACE, "mainstay:layout", JOINING),
+        json!({
+            "apiVersion": format!("{API}/v1"), "kind": "ClusterRole",
+            "metadata": {"name": "kubeadm:get-nodes"},
+            "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}],
+        }),
+        binding("kubeadm:get-nodes", "kubeadm:get-nodes", JOINING),
+        // Their network and proxy have the node's certificate: nobody there can sign others.
+        binding("mainstay:node-network", "mainstay:network", NODES),
+        binding("mainstay:node-proxier", "system:node-proxier", NODES),
+    ]
+}
+
+/// What is told to other machines.
+pub(super) fn told(cluster: &Cluster) -> Result<Vec<Value>> {
+    let Some(entrance) = cluster.entrance() else {
+        return Ok(Vec::new());
+    };
+    let ca = files::read(&cluster.folders().pki().join("ca.crt"))?;
+    let info = public_kubeconfig(&format!("https://{entrance}"), &ca);
+    Ok(vec![
+        map(PUBLIC, INFO, json!({"kubeconfig": info})),
+        map(
+            NAMESPACE,
+            LAYOUT,
+            serde_json::to_value(Layout::of(cluster))?,
+        ),
+    ])
+}
+
+fn map(namespace: &str, name: &str, data: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace}, "data": data,
+    })
+}
+
+fn reader(namespace: &str, name: &str, map: &str) -> Value {
+    json!({
+        "apiVersion": format!("{API}/v1"), "kind": "Role",
+        "metadata": {"name": name, "namespace": namespace},
+        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [map], "verbs": ["get"]}],
+    })
+}
+
+fn reading(namespace: &str, name: &str, (kind, subject): (&str, &str)) -> Value {
+    json!({
+        "apiVersion": format!("{API}/v1"), "kind": "RoleBinding",
+        "metadata": {"name": name, "namespace": namespace},
+        "roleRef": {"apiGroup": API, "kind": "Role", "name": name},
+        "subjects": [{"apiGroup": API, "kind": kind, "name": subject}],
+    })
+}
+
+const NODES: (&str, &str) = ("Group", "system:nodes");
+
 /// Those who show a token for nodes that join: the group has the name kubeadm gives it.
-const JOINERS: &str = "system:bootstrappers:kubeadm:default-node-token";
+pub(crate) const JOINERS: &str = "system:bootstrappers:kubeadm:default-node-token";
 const JOINING: (&str, &str) = ("Group", JOINERS);
 
 /// The role of those whose requests of a kind are approved by themselves.

@@ -6,7 +6,7 @@ use crate::cluster::Cluster;
 use crate::limits::DNS_SERVICE;
 use crate::stock::DNS;
 
-pub(super) const NAMESPACE: &str = "kube-system";
+pub(crate) const NAMESPACE: &str = "kube-system";
 pub(super) const DEPLOYMENT: &str = "dns";
 /// By which everybody finds it, whatever it is made of.
 const LABELS: [(&str, &str); 1] = [("k8s-app", "kube-dns")];
